@@ -1,0 +1,219 @@
+/**
+ * @file glq/base.h
+ * @brief Types shared by every header: status codes, data types, devices, views, workspaces, errors.
+ *
+ * The header set is C99, includes no CUDA header and compiles as C++17. All integers have a fixed
+ * width. No struct is passed or returned by value, and no struct has implicit padding.
+ */
+#ifndef GLQ_BASE_H
+#define GLQ_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#  if defined(GLQ_BUILDING_LIBRARY)
+#    define GLQ_API __declspec(dllexport)
+#  else
+#    define GLQ_API __declspec(dllimport)
+#  endif
+#else
+/** @brief Marks every exported function. */
+#  define GLQ_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+/** @brief No exported function lets an exception through. */
+#  define GLQ_NOEXCEPT noexcept
+extern "C" {
+#else
+/** @brief No exported function lets an exception through. */
+#  define GLQ_NOEXCEPT
+#endif
+
+/**
+ * @defgroup base Base types
+ * @brief Status codes, data types, devices, streams, views, workspaces and error details.
+ * @{
+ */
+
+/** @brief Version of this header: major. */
+#define GLQ_VERSION_MAJOR 0
+/** @brief Version of this header: minor. */
+#define GLQ_VERSION_MINOR 1
+/** @brief Version of this header: patch. */
+#define GLQ_VERSION_PATCH 0
+/** @brief Version of this header as one number: major * 1000000 + minor * 1000 + patch. */
+#define GLQ_VERSION 1000
+/**
+ * @brief Version of the binary interface.
+ *
+ * A binding compares this with glq_abi_version() once, when it loads the library. Equal numbers
+ * mean that every function and struct of this header is understood by the library.
+ */
+#define GLQ_ABI_VERSION 0
+
+/**
+ * @brief Result of a call: #GLQ_OK (0) or one of the positive `GLQ_E_*` codes.
+ *
+ * Codes are grouped: 1xx the caller's arguments, 2xx not supported, 3xx resources, 4xx device and
+ * driver, 5xx internal or numerical. Numbers are never reused. New codes may be added, so a
+ * consumer treats an unknown code by its group.
+ */
+typedef int32_t glq_status;
+
+/** @brief Values of #glq_status. */
+enum {
+  GLQ_OK = 0,                              /**< Success. */
+  GLQ_E_INVALID_ARGUMENT = 100,            /**< Null pointer, unknown constant or value out of range. */
+  GLQ_E_SHAPE = 101,                       /**< Rank or extent does not fit. */
+  GLQ_E_DTYPE = 102,                       /**< Data type is not accepted here. */
+  GLQ_E_LAYOUT = 103,                      /**< Strides are not accepted here. */
+  GLQ_E_ALIGNMENT = 104,                   /**< Pointer is not aligned to its element (or the stated) size. */
+  GLQ_E_DEVICE_MISMATCH = 105,             /**< Memory or handle belongs to another device. */
+  GLQ_E_STRUCT_SIZE = 106,                 /**< `struct_size` is wrong, or an unknown field is set. */
+  GLQ_E_ALIASING = 107,                    /**< An output overlaps an input, an output or the workspace. */
+  GLQ_E_BAD_HANDLE = 108,                  /**< Not a live handle of the expected kind. */
+  GLQ_E_NOT_FINITE = 109,                  /**< A scale or matrix holds NaN or infinity. */
+  GLQ_E_BAD_FILE = 110,                    /**< A file or saved state is truncated, malformed or inconsistent. */
+  GLQ_E_NOT_FOUND = 111,                   /**< No entry of that name or index. */
+  GLQ_E_WRONG_STATE = 112,                 /**< The object is not in a state that allows this call. */
+  GLQ_E_UNSUPPORTED = 200,                 /**< Valid, but not implemented for this combination. */
+  GLQ_E_UNSUPPORTED_ARCH = 201,            /**< No kernel image for this GPU. */
+  GLQ_E_UNSUPPORTED_BUILD = 202,           /**< This library was built without the needed part. */
+  GLQ_E_UNSUPPORTED_WHILE_CAPTURING = 203, /**< Not allowed while the stream captures a graph. */
+  GLQ_E_OUT_OF_HOST_MEMORY = 300,          /**< A host allocation failed. */
+  GLQ_E_OUT_OF_DEVICE_MEMORY = 301,        /**< A device allocation failed. */
+  GLQ_E_WORKSPACE_TOO_SMALL = 302,         /**< The workspace is smaller than the workspace query says. */
+  GLQ_E_BUFFER_TOO_SMALL = 303,            /**< An output buffer is too small; the needed size was written. */
+  GLQ_E_IO = 304,                          /**< The operating system refused a file operation. */
+  GLQ_E_NO_DEVICE = 400,                   /**< No such device. */
+  GLQ_E_NO_DRIVER = 401,                   /**< No NVIDIA driver is present. */
+  GLQ_E_DRIVER_TOO_OLD = 402,              /**< The driver is older than the CUDA runtime needs. */
+  GLQ_E_LIBRARY_NOT_FOUND = 403,           /**< An optional library that this call needs was not found. */
+  GLQ_E_CUDA = 404,                        /**< A CUDA call failed; see glq_error_info::native_code. */
+  GLQ_E_CUBLAS = 405,                      /**< A cuBLASLt call failed; see glq_error_info::native_code. */
+  GLQ_E_DEVICE_LOST = 406,                 /**< The CUDA context is unusable after an earlier fault. */
+  GLQ_E_INTERNAL = 500,                    /**< A defect of the library. Please report it. */
+  GLQ_E_CANCELLED = 501,                   /**< A callback asked to stop. */
+  GLQ_E_NUMERIC = 502                      /**< A matrix cannot be factorised even after damping. */
+};
+
+/**
+ * @brief Element type: the DLPack triple (code, bits, lanes) in one integer.
+ *
+ * `code | bits << 8 | lanes << 16`, which on a little-endian machine has the bytes of `DLDataType`.
+ */
+typedef uint32_t glq_dtype;
+
+/** @brief Values of #glq_dtype that functions of this library accept or return. */
+enum {
+  GLQ_DTYPE_I8 = 0x00010800,  /**< 8-bit signed integer. */
+  GLQ_DTYPE_I16 = 0x00011000, /**< 16-bit signed integer. */
+  GLQ_DTYPE_I32 = 0x00012000, /**< 32-bit signed integer. */
+  GLQ_DTYPE_I64 = 0x00014000, /**< 64-bit signed integer. */
+  GLQ_DTYPE_U8 = 0x00010801,  /**< 8-bit unsigned integer. */
+  GLQ_DTYPE_U16 = 0x00011001, /**< 16-bit unsigned integer. */
+  GLQ_DTYPE_F16 = 0x00011002, /**< IEEE binary16. */
+  GLQ_DTYPE_F32 = 0x00012002, /**< IEEE binary32. */
+  GLQ_DTYPE_F64 = 0x00014002, /**< IEEE binary64. */
+  GLQ_DTYPE_BF16 = 0x00011004 /**< bfloat16. */
+};
+
+/** @brief Values of glq_device::type; the same numbers as DLPack. */
+enum {
+  GLQ_DEVICE_CPU = 1, /**< Host memory. The index is 0. */
+  GLQ_DEVICE_CUDA = 2 /**< Memory of a CUDA device. The index follows `CUDA_VISIBLE_DEVICES`. */
+};
+
+/** @brief A device. Frozen: 8 bytes. */
+typedef struct glq_device {
+  int32_t type;  /**< #GLQ_DEVICE_CPU or #GLQ_DEVICE_CUDA. */
+  int32_t index; /**< 0 for the CPU; the CUDA ordinal otherwise. */
+} glq_device;
+
+/**
+ * @brief A CUDA stream: bit-identical to `cudaStream_t` and `CUstream`.
+ *
+ * NULL is CUDA's legacy default stream; the values 1 and 2 are CUDA's own constants for the legacy
+ * and the per-thread default stream. On a CPU context every call is synchronous and the stream must
+ * be NULL.
+ */
+typedef void *glq_stream;
+
+/** @brief Largest rank of a #glq_view. */
+#define GLQ_MAX_NDIM 4
+
+/** @brief Bits of glq_view::flags. */
+enum {
+  GLQ_VIEW_READ_ONLY = 1 /**< The memory must not be written; rejected where an output is expected. */
+};
+
+/**
+ * @brief A strided array in memory that the caller owns. Frozen: 96 bytes.
+ *
+ * A plain value: fill it with glq_view_init() or by hand, reuse it, copy it. The memory it points to
+ * must stay valid until the work that uses it has finished on the device.
+ *
+ * Functions take matrices as `[rows, cols]` with `strides[1] == 1` and any `strides[0] >= cols`; a
+ * one-dimensional view stands for a single row.
+ */
+typedef struct glq_view {
+  void *data;                    /**< First element. May be NULL only if an extent is 0. */
+  int64_t shape[GLQ_MAX_NDIM];   /**< Extents; entries from `ndim` on are ignored. */
+  int64_t strides[GLQ_MAX_NDIM]; /**< Strides in elements (not bytes); entries from `ndim` on are ignored. */
+  glq_dtype dtype;               /**< Element type. */
+  int32_t ndim;                  /**< Rank, 0 to #GLQ_MAX_NDIM. */
+  glq_device device;             /**< Where the memory is. */
+  uint32_t flags;                /**< Bits of `GLQ_VIEW_*`. */
+  uint32_t reserved;             /**< Must be 0. */
+} glq_view;
+
+/**
+ * @brief Scratch memory for one call. Frozen: 16 bytes.
+ *
+ * On the context's device, aligned to #GLQ_WORKSPACE_ALIGNMENT. The contents are undefined before
+ * and after a call. One workspace serves any number of calls on one stream, one after another;
+ * concurrent streams need one each. Where a workspace query says 0, a NULL pointer is accepted in place of the struct.
+ */
+typedef struct glq_workspace {
+  void *data;   /**< Start of the memory, or NULL if `bytes` is 0. */
+  size_t bytes; /**< Size in bytes. */
+} glq_workspace;
+
+/** @brief Alignment in bytes that glq_workspace::data must have. */
+#define GLQ_WORKSPACE_ALIGNMENT 256
+
+/** @brief Values of glq_error_info::native_domain. */
+enum {
+  GLQ_NATIVE_NONE = 0,  /**< `native_code` is meaningless. */
+  GLQ_NATIVE_CUDA = 1,  /**< `native_code` is a `cudaError_t`. */
+  GLQ_NATIVE_CUBLAS = 2, /**< `native_code` is a `cublasStatus_t`. */
+  GLQ_NATIVE_OS = 3     /**< `native_code` is an `errno`. */
+};
+
+/**
+ * @brief Detail of the last failure on the calling thread.
+ *
+ * Grows by appending: set `struct_size` before the call. The strings belong to the calling thread
+ * and live until its next failing call or glq_clear_error().
+ */
+typedef struct glq_error_info {
+  uint32_t struct_size;  /**< `sizeof(glq_error_info)`. */
+  glq_status status;     /**< The status that the failing function returned. */
+  int32_t native_domain; /**< One of `GLQ_NATIVE_*`. */
+  int32_t native_code;   /**< The code of that domain. */
+  const char *function;  /**< Name of the function that failed, never NULL. */
+  const char *message;   /**< Sentence that names the argument and both values, never NULL. */
+} glq_error_info;
+
+/** @brief Initialiser: all defaults. */
+#define GLQ_ERROR_INFO_INIT { sizeof(glq_error_info), 0, 0, 0, 0, 0 }
+
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GLQ_BASE_H */
