@@ -1,0 +1,76 @@
+// Memory of objects: the caller's allocator or the default one, byte counts, and the list of device
+// blocks that wait to be freed (a finalizer may run while another thread captures a graph, so a
+// device block is never freed on the spot).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "glq/context.h"
+
+namespace glq {
+
+class Memory {
+ public:
+  explicit Memory(const glq_allocator& allocator) : allocator_(allocator) {}
+  ~Memory() { Drain(); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  // 256-byte aligned. Throws Error(GLQ_E_OUT_OF_HOST_MEMORY / GLQ_E_OUT_OF_DEVICE_MEMORY). bytes == 0 gives null.
+  void* Alloc(size_t bytes, int32_t kind);
+  // Host memory goes at once, device memory joins the waiting list. Null is fine.
+  void Free(void* ptr, size_t bytes, int32_t kind) noexcept;
+  // Frees what waits.
+  void Drain() noexcept;
+
+  int64_t host_bytes() const { return host_bytes_.load(std::memory_order_relaxed); }
+  int64_t device_bytes() const { return device_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Waiting {
+    void* ptr;
+    size_t bytes;
+  };
+  glq_allocator allocator_;
+  std::atomic<int64_t> host_bytes_{0}, device_bytes_{0};
+  std::mutex mutex_;
+  std::vector<Waiting> waiting_;
+};
+
+// A block that returns itself. Movable.
+class Block {
+ public:
+  Block() = default;
+  Block(Memory& memory, size_t bytes, int32_t kind)
+      : memory_(&memory), ptr_(memory.Alloc(bytes, kind)), bytes_(bytes), kind_(kind) {}
+  Block(Block&& o) noexcept : memory_(o.memory_), ptr_(o.ptr_), bytes_(o.bytes_), kind_(o.kind_) { o.ptr_ = nullptr; o.bytes_ = 0; }
+  Block& operator=(Block&& o) noexcept {
+    if (this != &o) {
+      Reset();
+      memory_ = o.memory_, ptr_ = o.ptr_, bytes_ = o.bytes_, kind_ = o.kind_;
+      o.ptr_ = nullptr, o.bytes_ = 0;
+    }
+    return *this;
+  }
+  ~Block() { Reset(); }
+  void Reset() noexcept {
+    if (ptr_) memory_->Free(ptr_, bytes_, kind_);
+    ptr_ = nullptr, bytes_ = 0;
+  }
+  template <typename T = void>
+  T* as() const { return static_cast<T*>(ptr_); }
+  size_t bytes() const { return bytes_; }
+  int32_t kind() const { return kind_; }
+
+ private:
+  Memory* memory_ = nullptr;
+  void* ptr_ = nullptr;
+  size_t bytes_ = 0;
+  int32_t kind_ = GLQ_MEMORY_HOST;
+};
+
+}  // namespace glq
