@@ -87,6 +87,17 @@ enable_language(CUDA)
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.4)
   message(FATAL_ERROR "CUDA: nvcc ${CMAKE_CUDA_COMPILER_VERSION} is too old, 12.4 is the minimum (or GLQ_CUDA=OFF)")
 endif()
+# CMake 3.25 does not know that nvcc has C++20. The language itself is taken from CMAKE_CXX_STANDARD.
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
+endif()
+# CUDA 12.9 and later have no nvToolsExt library any more; CMake 3.25's module marks its target as deprecated without
+# looking whether it exists, and stops. We use no such target, so an empty one satisfies the module.
+if(CMAKE_VERSION VERSION_LESS 3.26 AND NOT TARGET CUDA::nvToolsExt)
+  add_library(CUDA::nvToolsExt INTERFACE IMPORTED)
+endif()
 find_package(CUDAToolkit 12.4 REQUIRED)
 if(NOT TARGET CUDA::cudart_static)
   message(FATAL_ERROR "CUDA: the toolkit of ${CMAKE_CUDA_COMPILER} has no libcudart_static.a")

@@ -1,7 +1,6 @@
 # `glq_flags`: what every translation unit of the project is compiled with. Nothing global is changed, so that
 # the project can be embedded with add_subdirectory.
 add_library(glq_flags INTERFACE)
-target_compile_features(glq_flags INTERFACE cxx_std_20)
 
 set(cxx_flags
   -Wall -Wextra
