@@ -1,0 +1,1 @@
+"""Parts of bindings/generate.py: the model of the public headers and one module per kind of output."""
