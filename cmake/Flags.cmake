@@ -8,7 +8,11 @@ set(cxx_flags
   -fvisibility=hidden -fvisibility-inlines-hidden
   -ffunction-sections -fdata-sections
   # Other compilers' vector ABI is nobody's business here: no vector type crosses the ABI.
-  -Wno-psabi)
+  -Wno-psabi
+  -Wno-missing-field-initializers)  # designated initialisers leave out what is to be zero
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND cxx_flags -Wno-restrict)  # GCC 12 reports std::string's operator+ (its bug 105651)
+endif()
 if(GLQ_WERROR)
   list(APPEND cxx_flags -Werror)
 endif()
@@ -18,7 +22,7 @@ if(GLQ_HAS_CUDA)
   # Kernels write their roundings out with _rn intrinsics; -fmad=false keeps the compiler from contracting the
   # expressions around them. It costs nothing: the hot loops are integer tensor-core code.
   set(cuda_flags -fmad=false --expt-relaxed-constexpr -Xfatbin=-compress-all
-    -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fvisibility=hidden,-ffunction-sections,-fdata-sections,-Wno-psabi)
+    -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fvisibility=hidden,-ffunction-sections,-fdata-sections,-Wno-psabi,-Wno-missing-field-initializers)
   if(GLQ_WERROR)
     list(APPEND cuda_flags -Werror=all-warnings -Xcompiler=-Werror)
   endif()
