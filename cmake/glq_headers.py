@@ -1,7 +1,7 @@
-"""What the public headers declare: functions, structs with their fields, and constants.
+"""Which functions the public headers declare, and the checked-in list of exported symbols.
 
-The headers follow fixed conventions (one declaration per GLQ_API, `typedef struct glq_x { ... } glq_x;`, anonymous
-enums), so a small reader is enough and no C parser is needed. Shared by update_symbols.py and the ABI tests.
+Every exported function is marked with GLQ_API, so the standard library is enough to find them: the build and its tests
+need no C parser. Shared by update_symbols.py, tests/abi and tests/consumer.
 """
 import pathlib
 import re
@@ -34,38 +34,6 @@ def functions():
             if name in found:
                 raise SystemExit(f"{path}: {name} is declared twice (also in {found[name]})")
             found[name] = path
-    return found
-
-
-def structs():
-    """name -> list of field names, for every struct with a body."""
-    found = {}
-    for path in headers():
-        for match in re.finditer(r"\bstruct\s+(\w+)\s*\{([^{}]*)\}", code(path)):
-            fields = []
-            for field in match.group(2).split(";"):
-                field = field.strip()
-                if not field:
-                    continue
-                pointer = re.search(r"\(\s*\*\s*(\w+)\s*\)\s*\(", field)  # a function pointer
-                if pointer:
-                    fields.append(pointer.group(1))
-                else:
-                    first, *rest = field.split(",")
-                    for part in [first, *rest]:
-                        fields.append(re.search(r"(\w+)\s*(\[[^\]]*\]\s*)*$", part.strip()).group(1))
-            found[match.group(1)] = fields
-    return found
-
-
-def enumerators():
-    """Names of all enumerators, in order."""
-    found = []
-    for path in headers():
-        for match in re.finditer(r"\benum\s*\w*\s*\{([^{}]*)\}", code(path)):
-            for item in match.group(1).split(","):
-                if item.strip():
-                    found.append(item.split("=")[0].strip())
     return found
 
 
