@@ -2,7 +2,7 @@
  * @file glq.h
  * @brief libglq: multiply activations with weights kept compressed at 2 to 8 bits.
  *
- * A call names everything it touches: context, stream, weight, input, output, workspace, options.
+ * An operation names everything it touches: context, stream, weight, input, output, workspace, options.
  * It checks its arguments, queues its work and returns a status; it allocates nothing, waits for
  * nothing and can be captured in a CUDA graph.
  *

@@ -21,7 +21,7 @@ HEADER = INCLUDE / "glq.h"
 # pycparser reads standard C only, so the system's headers are replaced by the few types that ours use.
 STANDARD_HEADERS = {
     "stddef.h": "typedef unsigned long size_t;\n#define NULL ((void*)0)\n",
-    "stdint.h": "".join(
+    "stdint.h": "#define UINTPTR_MAX 0xFFFFFFFFFFFFFFFFu\n" + "".join(
         f"typedef {base} {name};\n"
         for base, name in [
             ("signed char", "int8_t"), ("short", "int16_t"), ("int", "int32_t"), ("long", "int64_t"),
@@ -59,8 +59,9 @@ class Constant:
 
 @dataclass(frozen=True)
 class Enum:
-    """An anonymous enum: a documented group of constants."""
+    """A documented group of constants; the values travel as plain integers, never as this type."""
 
+    name: str
     constants: tuple[Constant, ...]
     doc: str = ""
 
@@ -242,7 +243,7 @@ class _Reader:
             following = value + 1
             self.values[item.name] = value
             constants.append(Constant(item.name, value, self.comments.after(item.coord)))
-        self.model.enums.append(Enum(tuple(constants), self.comments.before(node.coord)))
+        self.model.enums.append(Enum(node.name or "", tuple(constants), self.comments.before(node.coord)))
 
     def read(self, node) -> None:
         if isinstance(node, c_ast.Typedef):

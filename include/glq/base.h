@@ -3,7 +3,8 @@
  * @brief Types shared by every header: status codes, data types, devices, views, workspaces, errors.
  *
  * The header set is C99, includes no CUDA header and compiles as C++17. All integers have a fixed
- * width. No struct is passed or returned by value, and no struct has implicit padding.
+ * width. No struct is passed or returned by value, and no struct has implicit padding. 64-bit
+ * little-endian targets only; the platform's C calling convention.
  */
 #ifndef GLQ_BASE_H
 #define GLQ_BASE_H
@@ -11,14 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
+#if UINTPTR_MAX != 0xFFFFFFFFFFFFFFFFu
+#  error "libglq supports 64-bit targets only"
+#endif
+
+#if defined(GLQ_STATIC)
+#  define GLQ_API
+#elif defined(_WIN32)
 #  if defined(GLQ_BUILDING_LIBRARY)
 #    define GLQ_API __declspec(dllexport)
 #  else
 #    define GLQ_API __declspec(dllimport)
 #  endif
 #else
-/** @brief Marks every exported function. */
+/** @brief Marks every exported function. Define `GLQ_STATIC` to use a static build of the library. */
 #  define GLQ_API __attribute__((visibility("default")))
 #endif
 
@@ -34,6 +41,27 @@ extern "C" {
 /**
  * @defgroup base Base types
  * @brief Status codes, data types, devices, streams, views, workspaces and error details.
+ *
+ * **Structs that grow.** A struct that begins with `struct_size` may get further fields at its end. The
+ * caller sets `struct_size` to the size it was compiled with; the library never changes it.
+ *  - Smaller than this library's struct, but at least the size of its first release: accepted. Missing
+ *    fields of an input are defaults; missing fields of an output are not written.
+ *  - Larger: in an input the bytes that this library does not know must be 0, else #GLQ_E_STRUCT_SIZE;
+ *    in an output they are set to 0.
+ *
+ * All bytes 0 after `struct_size` is the default of every input struct, except for fields marked as required.
+ *
+ * **Text** is UTF-8 and NUL-terminated, in both directions. What does not fit an array of fixed size is
+ * cut at a character boundary.
+ *
+ * **Callbacks** (allocator, logger, threading, progress, release functions and the deleters of imported
+ * DLPack arrays) are called with no lock of the library held. A #glq_release_fn, a DLPack deleter and a
+ * #glq_free_fn may call every `_destroy` and `_retain` function; apart from that a callback must not call
+ * into the library. It must not throw, unwind or `longjmp` through it.
+ *
+ * **Unloading.** The library cannot be unloaded: `dlclose` leaves it in place.
+ *
+ * Functions and structs are there since version 0.1 unless they say `@since`.
  * @{
  */
 
@@ -48,8 +76,9 @@ extern "C" {
 /**
  * @brief Version of the binary interface.
  *
- * A binding compares this with glq_abi_version() once, when it loads the library. Equal numbers
- * mean that every function and struct of this header is understood by the library.
+ * A binding compares this with glq_abi_version() once, when it loads the library. Changes only when
+ * something existing breaks; must be equal. `glq_version() >= GLQ_VERSION` then means that every function
+ * and struct of this header is present.
  */
 #define GLQ_ABI_VERSION 0
 
@@ -63,7 +92,7 @@ extern "C" {
 typedef int32_t glq_status;
 
 /** @brief Values of #glq_status. */
-enum {
+enum glq_status_code {
   GLQ_OK = 0,                              /**< Success. */
   GLQ_E_INVALID_ARGUMENT = 100,            /**< Null pointer, unknown constant or value out of range. */
   GLQ_E_SHAPE = 101,                       /**< Rank or extent does not fit. */
@@ -71,9 +100,13 @@ enum {
   GLQ_E_LAYOUT = 103,                      /**< Strides are not accepted here. */
   GLQ_E_ALIGNMENT = 104,                   /**< Pointer is not aligned to its element (or the stated) size. */
   GLQ_E_DEVICE_MISMATCH = 105,             /**< Memory or handle belongs to another device. */
-  GLQ_E_STRUCT_SIZE = 106,                 /**< `struct_size` is wrong, or an unknown field is set. */
-  GLQ_E_ALIASING = 107,                    /**< An output overlaps an input, an output or the workspace. */
-  GLQ_E_BAD_HANDLE = 108,                  /**< Not a live handle of the expected kind. */
+  GLQ_E_STRUCT_SIZE = 106,                 /**< `struct_size` is too small, or an unknown field is set. */
+  GLQ_E_ALIASING = 107,                    /**< An output overlaps an input, an output or the workspace. Two views overlap
+                                                if they share an element. Column slices of one row-strided buffer (equal
+                                                row strides) do not overlap, so the outputs of a group may be column
+                                                ranges of one matrix. */
+  GLQ_E_BAD_HANDLE = 108,                  /**< Not a live handle of the expected kind. Detection is best effort; using a
+                                                destroyed handle is undefined. */
   GLQ_E_NOT_FINITE = 109,                  /**< A scale or matrix holds NaN or infinity. */
   GLQ_E_BAD_FILE = 110,                    /**< A file or saved state is truncated, malformed or inconsistent. */
   GLQ_E_NOT_FOUND = 111,                   /**< No entry of that name or index. */
@@ -107,7 +140,7 @@ enum {
 typedef uint32_t glq_dtype;
 
 /** @brief Values of #glq_dtype that functions of this library accept or return. */
-enum {
+enum glq_dtype_code {
   GLQ_DTYPE_I8 = 0x00010800,  /**< 8-bit signed integer. */
   GLQ_DTYPE_I16 = 0x00011000, /**< 16-bit signed integer. */
   GLQ_DTYPE_I32 = 0x00012000, /**< 32-bit signed integer. */
@@ -121,7 +154,7 @@ enum {
 };
 
 /** @brief Values of glq_device::type; the same numbers as DLPack. */
-enum {
+enum glq_device_type {
   GLQ_DEVICE_CPU = 1, /**< Host memory. The index is 0. */
   GLQ_DEVICE_CUDA = 2 /**< Memory of a CUDA device. The index follows `CUDA_VISIBLE_DEVICES`. */
 };
@@ -138,6 +171,9 @@ typedef struct glq_device {
  * NULL is CUDA's legacy default stream; the values 1 and 2 are CUDA's own constants for the legacy
  * and the per-thread default stream. On a CPU context every call is synchronous and the stream must
  * be NULL.
+ *
+ * A stream belongs to the context's device. No function changes the calling thread's current CUDA
+ * device; it need not be the context's.
  */
 typedef void *glq_stream;
 
@@ -145,7 +181,7 @@ typedef void *glq_stream;
 #define GLQ_MAX_NDIM 4
 
 /** @brief Bits of glq_view::flags. */
-enum {
+enum glq_view_flag {
   GLQ_VIEW_READ_ONLY = 1 /**< The memory must not be written; rejected where an output is expected. */
 };
 
@@ -157,11 +193,19 @@ enum {
  *
  * Functions take matrices as `[rows, cols]` with `strides[1] == 1` and any `strides[0] >= cols`; a
  * one-dimensional view stands for a single row.
+ *
+ * Two views overlap if they share an element. Column slices of one row-strided buffer (equal row strides)
+ * do not overlap, so the outputs of a group may be column ranges of one matrix.
+ *
+ * `data` is aligned to the element. Host memory may have any alignment where it is only copied or
+ * converted: in glq_view_copy() and glq_tensor_create_copy(), in #glq_e8p_desc (stages, `sv`, `su` and
+ * `bias`), and in the inputs of the quantizer (weight, bias, activations, Hessian).
  */
 typedef struct glq_view {
-  void *data;                    /**< First element. May be NULL only if an extent is 0. */
+  void *data;                    /**< First element. Not examined if an extent is 0, and may be NULL then. */
   int64_t shape[GLQ_MAX_NDIM];   /**< Extents; entries from `ndim` on are ignored. */
-  int64_t strides[GLQ_MAX_NDIM]; /**< Strides in elements (not bytes); entries from `ndim` on are ignored. */
+  int64_t strides[GLQ_MAX_NDIM]; /**< Strides in elements (not bytes); entries from `ndim` on are ignored, and so is
+                                      the stride of an extent of 0 or 1. */
   glq_dtype dtype;               /**< Element type. */
   int32_t ndim;                  /**< Rank, 0 to #GLQ_MAX_NDIM. */
   glq_device device;             /**< Where the memory is. */
@@ -174,7 +218,9 @@ typedef struct glq_view {
  *
  * On the context's device, aligned to #GLQ_WORKSPACE_ALIGNMENT. The contents are undefined before
  * and after a call. One workspace serves any number of calls on one stream, one after another;
- * concurrent streams need one each. Where a workspace query says 0, a NULL pointer is accepted in place of the struct.
+ * concurrent streams need one each. Calls running at the same time on several threads need one each,
+ * even on one stream or on the CPU. Where a workspace query says 0, and in a call with 0 tokens, a NULL
+ * pointer is accepted in place of the struct.
  */
 typedef struct glq_workspace {
   void *data;   /**< Start of the memory, or NULL if `bytes` is 0. */
@@ -185,18 +231,18 @@ typedef struct glq_workspace {
 #define GLQ_WORKSPACE_ALIGNMENT 256
 
 /** @brief Values of glq_error_info::native_domain. */
-enum {
-  GLQ_NATIVE_NONE = 0,  /**< `native_code` is meaningless. */
-  GLQ_NATIVE_CUDA = 1,  /**< `native_code` is a `cudaError_t`. */
+enum glq_native_domain {
+  GLQ_NATIVE_NONE = 0,   /**< `native_code` is meaningless. */
+  GLQ_NATIVE_CUDA = 1,   /**< `native_code` is a `cudaError_t`. */
   GLQ_NATIVE_CUBLAS = 2, /**< `native_code` is a `cublasStatus_t`. */
-  GLQ_NATIVE_OS = 3     /**< `native_code` is an `errno`. */
+  GLQ_NATIVE_OS = 3      /**< `native_code` is an `errno`. */
 };
 
 /**
  * @brief Detail of the last failure on the calling thread.
  *
  * Grows by appending: set `struct_size` before the call. The strings belong to the calling thread
- * and live until its next failing call or glq_clear_error().
+ * and live until its next failing call, glq_clear_error() or the end of the thread.
  */
 typedef struct glq_error_info {
   uint32_t struct_size;  /**< `sizeof(glq_error_info)`. */
@@ -209,6 +255,47 @@ typedef struct glq_error_info {
 
 /** @brief Initialiser: all defaults. */
 #define GLQ_ERROR_INFO_INIT { sizeof(glq_error_info), 0, 0, 0, 0, 0 }
+
+/**
+ * @brief Called once, on any thread, when the library no longer needs something that the caller lent to it.
+ * @param user As given with the function.
+ */
+typedef void (*glq_release_fn)(void *user);
+
+/** @} */
+
+/**
+ * @defgroup launch Operations
+ * @brief What all operations on activations and weights have in common, and the options of a launch.
+ *
+ * An operation takes context, stream, weight, inputs, outputs, workspace and options, in this order. It
+ * checks its arguments, queues its work on the stream and returns. The workspace query beside it takes
+ * the same options; its answer does not decrease with the number of tokens. Large batches are processed
+ * in slices, so that the workspace stops growing at a token count that depends on the weight.
+ *
+ * A call with 0 tokens (rows) succeeds and queues nothing; its workspace may be NULL.
+ * @{
+ */
+
+/** @brief Arithmetic of a product; glq_launch_opts::math_mode. */
+enum glq_math_mode {
+  /** The exact contract: same bytes on every device and for every batch size. */
+  GLQ_MATH_EXACT = 0,
+  /** May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one
+      device, close to but not equal to #GLQ_MATH_EXACT. Where it would not be faster, it is #GLQ_MATH_EXACT. */
+  GLQ_MATH_FP16_EXPANDED = 1
+};
+
+/** @brief Optional properties of a launch; NULL or all zero means default. Grows by appending. */
+typedef struct glq_launch_opts {
+  uint32_t struct_size; /**< `sizeof(glq_launch_opts)`. */
+  uint32_t flags;       /**< Must be 0. */
+  int32_t math_mode;    /**< `GLQ_MATH_*`. Of effect in glq_fused_linear_e8p(), its group form and glq_matmul_e8p() only. */
+  uint32_t reserved;    /**< Must be 0. */
+} glq_launch_opts;
+
+/** @brief Initialiser for #glq_launch_opts. */
+#define GLQ_LAUNCH_OPTS_INIT { sizeof(glq_launch_opts), 0, 0, 0 }
 
 /** @} */
 

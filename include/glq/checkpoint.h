@@ -14,6 +14,11 @@ extern "C" {
 /**
  * @defgroup checkpoint Checkpoints
  * @brief From a file to descriptors and views, without a copy.
+ *
+ * The files are mapped: they must not be changed or truncated while open. On POSIX that is a fault
+ * (SIGBUS), not an error code.
+ *
+ * Writing checkpoints is the caller's job, with glq_e8p_export(); the Python package has a writer.
  * @{
  */
 
@@ -26,7 +31,8 @@ typedef struct glq_checkpoint glq_checkpoint;
  *            or `model.safetensors.index.json`. UTF-8.
  * @param[out] checkpoint Set to NULL on failure.
  * @threadsafe
- * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_IO, #GLQ_E_BAD_FILE, #GLQ_E_UNSUPPORTED (a data type this library does
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_IO, #GLQ_E_BAD_FILE (also if a name is invalid
+ *         UTF-8 or holds a NUL), #GLQ_E_UNSUPPORTED (a data type this library does
  *         not know is no error until it is asked for), #GLQ_E_OUT_OF_HOST_MEMORY.
  */
 GLQ_API glq_status glq_checkpoint_open(const char *path, glq_checkpoint **checkpoint) GLQ_NOEXCEPT;
@@ -95,7 +101,7 @@ GLQ_API glq_status glq_checkpoint_layer_name(const glq_checkpoint *checkpoint, i
 GLQ_API glq_status glq_checkpoint_layer(const glq_checkpoint *checkpoint, const char *name, glq_e8p_desc *desc) GLQ_NOEXCEPT;
 
 /**
- * @brief Closes a checkpoint. Weights that were made from it live on.
+ * @brief Closes a checkpoint, from any thread, once no other call on it is running. Weights that were made from it live on.
  * @param[in] checkpoint May be NULL.
  */
 GLQ_API void glq_checkpoint_destroy(glq_checkpoint *checkpoint) GLQ_NOEXCEPT;

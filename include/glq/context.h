@@ -14,6 +14,16 @@ extern "C" {
 /**
  * @defgroup context Devices and contexts
  * @brief A context binds the library to one device and holds the caller's allocator, logger and threads.
+ *
+ * No function changes the calling thread's current CUDA device; it need not be the context's.
+ *
+ * @par Release of memory
+ * Memory is freed, and release functions and DLPack deleters are called, only after all work queued on
+ * the device before the last `_destroy` has finished. The library sees to that where it releases: when
+ * objects are created and in glq_context_synchronize(), which may therefore wait for the device. Neither
+ * releases anything while a stream of the calling thread captures a graph. Not covered are later replays of
+ * a graph that was captured with a tensor: keep the tensor alive until the graph is destroyed. On a CPU
+ * context everything is released at once.
  * @{
  */
 
@@ -50,6 +60,9 @@ typedef struct glq_device_info {
   char detail[128];               /**< CUDA: PCI id. CPU: the SIMD target in use. NUL-terminated. */
 } glq_device_info;
 
+/** @brief Initialiser for #glq_device_info. */
+#define GLQ_DEVICE_INFO_INIT { sizeof(glq_device_info), 0, 0, 0, 0, 0, 0, 0, 0, "", "" }
+
 /**
  * @brief Fills in the properties of one device.
  * @param[in] device Which one.
@@ -61,7 +74,7 @@ typedef struct glq_device_info {
 GLQ_API glq_status glq_device_get_info(const glq_device *device, glq_device_info *info) GLQ_NOEXCEPT;
 
 /** @brief Kinds of memory that a #glq_allocator is asked for. */
-enum {
+enum glq_memory_kind {
   GLQ_MEMORY_HOST = 1, /**< Ordinary host memory. */
   GLQ_MEMORY_CUDA = 2  /**< Memory of the context's CUDA device. */
 };
@@ -77,7 +90,7 @@ enum {
 typedef void *(*glq_alloc_fn)(void *user, size_t bytes, size_t alignment, int32_t memory_kind);
 
 /**
- * @brief Frees what the matching #glq_alloc_fn returned.
+ * @brief Frees what the matching #glq_alloc_fn returned. Called with the context's device current.
  * @param user The allocator's `user`.
  * @param ptr The memory.
  * @param bytes The size it was allocated with.
@@ -89,7 +102,8 @@ typedef void (*glq_free_fn)(void *user, void *ptr, size_t bytes, int32_t memory_
  * @brief Where objects get the memory for weights and tensors. Frozen: 24 bytes.
  *
  * Used only when objects are made and destroyed, never in an operation. The functions may be called
- * from any thread and must outlive the context and all of its objects.
+ * from any thread and must outlive the context and all of its objects; glq_context_desc::destroyed tells
+ * when that is.
  */
 typedef struct glq_allocator {
   void *user;         /**< Passed back unchanged. */
@@ -98,7 +112,7 @@ typedef struct glq_allocator {
 } glq_allocator;
 
 /** @brief Severity of a log message. */
-enum {
+enum glq_log_level {
   GLQ_LOG_ERROR = 1,   /**< A call failed. */
   GLQ_LOG_WARNING = 2, /**< Something is slower or weaker than it could be. */
   GLQ_LOG_INFO = 3,    /**< Created and destroyed objects, libraries found. */
@@ -106,7 +120,7 @@ enum {
 };
 
 /**
- * @brief Receives log messages on the thread of the call that caused them. Must not call into the library.
+ * @brief Receives log messages on the thread of the call that caused them.
  * @param user The logger's `user`.
  * @param level `GLQ_LOG_*`.
  * @param category Part of the library, such as `"context"`.
@@ -131,6 +145,9 @@ typedef void (*glq_task_fn)(void *arg, int64_t index);
 
 /**
  * @brief Calls `task(arg, i)` for every i in [0, n), on any threads, and returns when all are done.
+ *
+ * May itself be called from several threads at once. The pieces never wait for one another, so running them
+ * one after another on the calling thread is correct; all must have been run before it returns.
  * @param user The threading's `user`.
  * @param n Number of pieces, at most glq_threading::max_parallelism.
  * @param task The piece.
@@ -147,14 +164,14 @@ typedef struct glq_threading {
 } glq_threading;
 
 /** @brief Bits of glq_context_desc::flags. */
-enum {
+enum glq_context_flag {
   /** Do not load the kernels at creation. The first launch then loads them, which is not allowed during capture. */
   GLQ_CONTEXT_LAZY = 1,
   /** Debugging: every CUDA operation synchronises its stream and reports faults at once. Refused during capture. */
   GLQ_CONTEXT_SYNC_EACH_CALL = 2
 };
 
-/** @brief How to make a context. All-zero after `struct_size` and `device` means default. Grows by appending. */
+/** @brief How to make a context. All-zero after `struct_size` means the CPU with defaults. Grows by appending. */
 typedef struct glq_context_desc {
   uint32_t struct_size;           /**< `sizeof(glq_context_desc)`. */
   uint32_t flags;                 /**< Bits of `GLQ_CONTEXT_*`. */
@@ -164,11 +181,14 @@ typedef struct glq_context_desc {
   const glq_allocator *allocator; /**< NULL: malloc and cudaMalloc. Copied. */
   const glq_logger *logger;       /**< NULL: none. Copied. */
   const glq_threading *threading; /**< NULL: the library's own pool. Copied. */
-  const char *cublaslt_library;   /**< Path to load cuBLASLt from; NULL: `GLQ_CUBLASLT_LIBRARY`, one already loaded, or the usual names. */
+  const char *cublaslt_library;   /**< Path to load cuBLASLt from; NULL: `GLQ_CUBLASLT_LIBRARY`, one already loaded, or the usual names. Copied. */
+  glq_release_fn destroyed;       /**< Called once, after the last use of allocator, logger and threading; may be NULL. Not
+                                       called if the creation fails, which also ends their use. */
+  void *destroyed_user;           /**< Passed to `destroyed`. */
 } glq_context_desc;
 
 /** @brief Initialiser for #glq_context_desc: the CPU, all defaults. */
-#define GLQ_CONTEXT_DESC_INIT { sizeof(glq_context_desc), 0, { GLQ_DEVICE_CPU, 0 }, 0, 0, 0, 0, 0, 0 }
+#define GLQ_CONTEXT_DESC_INIT { sizeof(glq_context_desc), 0, { GLQ_DEVICE_CPU, 0 }, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /**
  * @brief A context: one device, its kernels, the caller's allocator, logger and threads. Opaque.
@@ -212,8 +232,10 @@ GLQ_API glq_status glq_context_retain(glq_context *context) GLQ_NOEXCEPT;
 /**
  * @brief Gives up one reference. The context goes when its last reference and its last object are gone.
  *
- * Never waits for the device. Device memory of destroyed objects is released by the next object
- * creation, by glq_context_synchronize(), or with the context.
+ * Does not wait, except the call that ends the context (last reference and last object, so possibly the
+ * `_destroy` of an object): it may wait for the device, joins the library's threads, and calls the
+ * allocator's and release functions on the calling thread. What other destroyed objects hold is released
+ * by the next object creation or by glq_context_synchronize(); see "Release of memory" above.
  * @param[in] context May be NULL.
  * @threadsafe
  */
@@ -231,6 +253,9 @@ typedef struct glq_context_info {
   const char *cublaslt_message; /**< Where cuBLASLt was found, or each place tried. Lives as long as the context. */
 } glq_context_info;
 
+/** @brief Initialiser for #glq_context_info. */
+#define GLQ_CONTEXT_INFO_INIT { sizeof(glq_context_info), 0, { 0, 0 }, 0, 0, 0, 0, 0 }
+
 /**
  * @brief Tells what a context found and holds.
  * @param[in] context A live context.
@@ -241,9 +266,10 @@ typedef struct glq_context_info {
 GLQ_API glq_status glq_context_get_info(const glq_context *context, glq_context_info *info) GLQ_NOEXCEPT;
 
 /**
- * @brief Waits until all work queued on `stream` is done, then releases memory of destroyed objects.
+ * @brief Waits until all work queued on `stream` is done, then releases what destroyed objects hold.
  *
- * The only function that waits for the device, apart from those that make or export objects and say so.
+ * For that release it may wait for other work of the device too. Apart from functions that make or export
+ * objects, and the call that ends the context, no function waits for the device.
  * @param[in] context A live context.
  * @param[in] stream The stream; NULL on a CPU context.
  * @capture Not allowed.
@@ -254,7 +280,7 @@ GLQ_API glq_status glq_context_get_info(const glq_context *context, glq_context_
 GLQ_API glq_status glq_context_synchronize(glq_context *context, glq_stream stream) GLQ_NOEXCEPT;
 
 /** @brief Operations that glq_op_support() can be asked about. */
-enum {
+enum glq_op {
   GLQ_OP_FUSED_LINEAR_E8P = 1, /**< glq_fused_linear_e8p() and its group form. */
   GLQ_OP_RHT_INPUT = 2,        /**< glq_rht_input(). */
   GLQ_OP_RHT_OUTPUT = 3,       /**< glq_rht_output(). */
@@ -267,14 +293,14 @@ enum {
 /** @brief A question to glq_op_support(). Grows by appending. */
 typedef struct glq_op_query {
   uint32_t struct_size;  /**< `sizeof(glq_op_query)`. */
-  int32_t op;            /**< `GLQ_OP_*`. */
-  int64_t in_features;   /**< K. */
-  int64_t out_features;  /**< N. */
+  int32_t op;            /**< `GLQ_OP_*`. Required. */
+  int64_t in_features;   /**< K. Required. */
+  int64_t out_features;  /**< N. Required. */
   int64_t max_tokens;    /**< Largest number of rows of x. */
-  int32_t bits;          /**< E8P operations: bits per weight, 2 to 8. Otherwise 0. */
+  int32_t bits;          /**< E8P operations: bits per weight, 2 to 8; required. Otherwise 0. */
   int32_t math_mode;     /**< `GLQ_MATH_*`. */
-  glq_dtype x_dtype;     /**< Activations; 0 means #GLQ_DTYPE_F16. */
-  glq_dtype y_dtype;     /**< Output; 0 means #GLQ_DTYPE_F16. */
+  glq_dtype x_dtype;     /**< Activations; 0: the operation's natural type, #GLQ_DTYPE_F16 or (GEMV) #GLQ_DTYPE_BF16. */
+  glq_dtype y_dtype;     /**< Output; 0: the same. Where an operation takes only #GLQ_DTYPE_F32, 0 means that. */
 } glq_op_query;
 
 /** @brief Initialiser for #glq_op_query. */
@@ -290,6 +316,9 @@ typedef struct glq_op_support_info {
   char path[64];           /**< Name of the code path, such as `"cuda mma 16x8x32"`. NUL-terminated. */
   char reason[192];        /**< Empty if supported, else one sentence. NUL-terminated. */
 } glq_op_support_info;
+
+/** @brief Initialiser for #glq_op_support_info. */
+#define GLQ_OP_SUPPORT_INFO_INIT { sizeof(glq_op_support_info), 0, 0, 0, 0, "", "" }
 
 /**
  * @brief Tells, before any weight is loaded, whether and how an operation would run.

@@ -5,7 +5,7 @@
 #ifndef GLQ_DENSE_H
 #define GLQ_DENSE_H
 
-#include "e8p.h"
+#include "tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,13 +36,15 @@ GLQ_API glq_status glq_gemv_bf16_workspace(const glq_context *context, const glq
 
 /**
  * @brief y = x W^T with a BF16 weight, FP32 products and sums in a fixed order; each weight is read once.
+ *
+ * With 0 tokens it succeeds, queues nothing, and the workspace may be NULL.
  * @param[in] context The context of `weight`.
  * @param[in] stream The work is queued on it; NULL on a CPU context, where the work is done on return.
  * @param[in] weight A dense BF16 tensor `[N, K]` with unit column stride; N and K are free. 16-byte aligned rows are fastest.
  * @param[in] x BF16 `[tokens, K]` (or `[K]`), tokens at most #GLQ_GEMV_MAX_TOKENS, unit column stride.
  * @param[out] y BF16, F16 or F32 `[tokens, N]` (or `[N]`), rounded once. Must not overlap the inputs. K = 0 gives zeros.
  * @param[in] workspace At least glq_gemv_bf16_workspace() bytes; NULL if that is 0.
- * @param[in] opts NULL for defaults.
+ * @param[in] opts NULL for defaults. glq_launch_opts::math_mode has no effect.
  * @capture Allowed. Allocates nothing, waits for nothing.
  * @determinism The same bytes in every run on one device; a row does not depend on the other rows of the batch.
  *              Devices may differ in the last bits.

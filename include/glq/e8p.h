@@ -28,7 +28,7 @@ extern "C" {
  */
 
 /** @brief Codebooks of a stage. */
-enum {
+enum glq_codebook {
   GLQ_CODEBOOK_E8P = 1, /**< 16-bit codes for 8 weights: 2 bits per weight. */
   GLQ_CODEBOOK_E81B = 2 /**< 8-bit codes for 8 weights: 1 bit per weight; only as the last stage. */
 };
@@ -55,18 +55,18 @@ typedef struct glq_e8p_stage {
   glq_view indices;     /**< The packed codes. */
 } glq_e8p_stage;
 
-/** @brief What glq_tensor_create_e8p() needs. Grows by appending. */
+/** @brief What glq_tensor_create_e8p() needs. Host memory may have any alignment. Grows by appending. */
 typedef struct glq_e8p_desc {
   uint32_t struct_size;        /**< `sizeof(glq_e8p_desc)`. */
   uint32_t flags;              /**< Must be 0. */
-  int64_t in_features;         /**< Columns of W before padding. */
-  int64_t out_features;        /**< Rows of W before padding. */
+  int64_t in_features;         /**< Columns of W before padding. Required. */
+  int64_t out_features;        /**< Rows of W before padding. Required. */
   int64_t padded_in;           /**< Multiple of 64, at least `in_features`; 0: taken from the first stage's shape. */
   int64_t padded_out;          /**< Multiple of 16, at least `out_features`; 0: taken from the first stage's shape. */
   int32_t bits;                /**< 2 to 8; 0: follows from the stages. `bits/2` E8P stages, then one E81B stage if odd. */
-  int32_t num_stages;          /**< 1 to #GLQ_E8P_MAX_STAGES. */
-  double weight_scale;         /**< `Wscale`. Finite; 0 is allowed and makes the product 0. */
-  const glq_e8p_stage *stages; /**< `num_stages` elements. */
+  int32_t num_stages;          /**< 1 to #GLQ_E8P_MAX_STAGES. Required. */
+  double weight_scale;         /**< `Wscale`. Required: 0 is a value like others, and makes the product 0. Finite. */
+  const glq_e8p_stage *stages; /**< `num_stages` elements. Required. */
   const int64_t *in_blocks;    /**< Hadamard blocks of the input side: powers of two that add up to `padded_in`.
                                     NULL: the binary expansion of `padded_in`, largest first. */
   const int64_t *out_blocks;   /**< The same for the output side and `padded_out`. */
@@ -110,9 +110,9 @@ GLQ_API glq_status glq_tensor_create_e8p(glq_context *context, glq_stream stream
 /**
  * @brief What an E8P weight is. Grows by appending.
  *
- * Everything a tensor-parallel runtime needs to cut the layer: a cut of the output features is
- * exact where it falls between two entries of `out_blocks`, a cut of the input features between
- * two entries of `in_blocks`; inside a block a rotation mixes all features.
+ * What a tensor-parallel runtime needs to know: cuts are exact only between blocks; a power-of-two
+ * dimension is one block. Output features can be cut between two entries of `out_blocks`, input features
+ * between two entries of `in_blocks`; inside a block a rotation mixes all features.
  */
 typedef struct glq_e8p_info {
   uint32_t struct_size;                      /**< `sizeof(glq_e8p_info)`. */
@@ -135,6 +135,10 @@ typedef struct glq_e8p_info {
   uint64_t input_transform_id;               /**< Two weights of one context that share the input transform (equal SV,
                                                   blocks and padding) have equal values. */
 } glq_e8p_info;
+
+/** @brief Initialiser for #glq_e8p_info. */
+#define GLQ_E8P_INFO_INIT \
+  { sizeof(glq_e8p_info), 0, 0, 0, 0, 0, 0.0, { 0.0, 0.0, 0.0, 0.0 }, { 0, 0, 0, 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /**
  * @brief Tells what an E8P weight is.
@@ -160,6 +164,7 @@ typedef struct glq_e8p_parts {
 
 /**
  * @brief Writes an E8P weight back in the checkpoint's layout, bit for bit as it was given.
+ * @param[in] context The context of `tensor`.
  * @param[in] stream Ordered after the work queued on it; complete when the function returns.
  * @param[in] tensor An E8P tensor.
  * @param[in] parts Where to: compact views on the host or on the tensor's device. Vectors that the weight
@@ -170,32 +175,15 @@ typedef struct glq_e8p_parts {
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FOUND (a vector or stage it does not have),
  *         #GLQ_E_UNSUPPORTED (not E8P), #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_CUDA.
  */
-GLQ_API glq_status glq_e8p_export(glq_stream stream, const glq_tensor *tensor, const glq_e8p_parts *parts) GLQ_NOEXCEPT;
-
-/** @brief Arithmetic of a product; glq_launch_opts::math_mode. */
-enum {
-  /** The exact contract: same bytes on every device and for every batch size. */
-  GLQ_MATH_EXACT = 0,
-  /** May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one
-      device, close to but not equal to #GLQ_MATH_EXACT. Where it would not be faster, it is #GLQ_MATH_EXACT. */
-  GLQ_MATH_FP16_EXPANDED = 1
-};
-
-/** @brief Optional properties of a launch; NULL or all zero means default. Grows by appending. */
-typedef struct glq_launch_opts {
-  uint32_t struct_size; /**< `sizeof(glq_launch_opts)`. */
-  uint32_t flags;       /**< Must be 0. */
-  int32_t math_mode;    /**< `GLQ_MATH_*`. */
-  uint32_t reserved;    /**< Must be 0. */
-} glq_launch_opts;
-
-/** @brief Initialiser for #glq_launch_opts. */
-#define GLQ_LAUNCH_OPTS_INIT { sizeof(glq_launch_opts), 0, 0, 0 }
+GLQ_API glq_status glq_e8p_export(glq_context *context, glq_stream stream, const glq_tensor *tensor,
+                                  const glq_e8p_parts *parts) GLQ_NOEXCEPT;
 
 /**
  * @brief Workspace that glq_fused_linear_e8p() needs for up to `max_tokens` rows.
  *
- * Does not decrease with `max_tokens`: what suffices for the largest batch suffices for all.
+ * Does not decrease with `max_tokens`: what suffices for the largest batch suffices for all. The library
+ * processes large batches in slices, so that the workspace stops growing at a token count that depends on
+ * the weight.
  * @param[in] context A live context.
  * @param[in] weight An E8P tensor of this context.
  * @param[in] max_tokens At least 0.
@@ -212,7 +200,7 @@ GLQ_API glq_status glq_fused_linear_e8p_workspace(const glq_context *context, co
  * @brief y = x W^T + bias with an E8P weight: sign, Hadamard, matrix product, Hadamard, sign, scale and bias in one call.
  *
  * A row of x with NaN or infinity (before or after its transform) gives a row of canonical quiet NaN
- * and does not touch other rows.
+ * and does not touch other rows. With 0 tokens it succeeds, queues nothing, and the workspace may be NULL.
  * @param[in] context The context of `weight`.
  * @param[in] stream The work is queued on it; on a CPU context NULL, and the work is done on return.
  * @param[in] weight An E8P tensor.
@@ -233,9 +221,9 @@ GLQ_API glq_status glq_fused_linear_e8p(glq_context *context, glq_stream stream,
                                         const glq_launch_opts *opts) GLQ_NOEXCEPT;
 
 /**
- * @brief Workspace that glq_fused_linear_e8p_group() needs for up to `max_tokens` rows. Does not decrease with `max_tokens`.
+ * @brief Workspace that glq_fused_linear_e8p_group() needs for up to `max_tokens` rows; grows as that of one weight does.
  * @param[in] context A live context.
- * @param[in] weights `count` E8P tensors of this context.
+ * @param[in] weights As for the call.
  * @param[in] count 1 to #GLQ_E8P_MAX_GROUP.
  * @param[in] max_tokens At least 0.
  * @param[in] opts As for the call, or NULL.
@@ -252,10 +240,13 @@ GLQ_API glq_status glq_fused_linear_e8p_group_workspace(const glq_context *conte
  * @brief Several linears of one input (query/key/value, gate/up), as glq_fused_linear_e8p() of each, byte for byte.
  *
  * The input is transformed once for weights that share the transform (glq_e8p_info::input_transform_id);
- * widths and output sizes may differ.
+ * widths and output sizes may differ. Two views overlap if they share an element. Column slices of one
+ * row-strided buffer (equal row strides) do not overlap, so the outputs of a group may be column ranges of
+ * one matrix.
  * @param[in] context The context of the weights.
  * @param[in] stream As glq_fused_linear_e8p().
- * @param[in] weights `count` E8P tensors with equal `in_features`.
+ * @param[in] weights `count` E8P tensors of this context with equal `in_features`. A NULL entry is skipped, and the
+ *            entry of `y` is not looked at; at least one must be there.
  * @param[in] count 1 to #GLQ_E8P_MAX_GROUP.
  * @param[in] x As glq_fused_linear_e8p().
  * @param[out] y Array of `count` views, each as in glq_fused_linear_e8p(); no two may overlap.
@@ -281,8 +272,8 @@ GLQ_API glq_status glq_fused_linear_e8p_group(glq_context *context, glq_stream s
  * @param[out] needed Bytes the text takes, with its NUL.
  * @capture Allowed; touches no device.
  * @threadsafe
- * @return #GLQ_OK; #GLQ_E_BUFFER_TOO_SMALL if `capacity` is less than `needed` (which is set, and `text` is cut);
- *         as glq_fused_linear_e8p_workspace().
+ * @return #GLQ_OK, also for NULL with capacity 0, which asks for the size; #GLQ_E_BUFFER_TOO_SMALL if `capacity` is
+ *         otherwise less than `needed` (which is set, and `text` is cut); as glq_fused_linear_e8p_workspace().
  */
 GLQ_API glq_status glq_fused_linear_e8p_plan(const glq_context *context, const glq_tensor *weight, int64_t tokens,
                                              const glq_launch_opts *opts, char *text, size_t capacity,
@@ -297,19 +288,36 @@ GLQ_API glq_status glq_fused_linear_e8p_plan(const glq_context *context, const g
  */
 
 /**
+ * @brief Workspace that glq_rht_input() needs for up to `max_tokens` rows. Does not decrease with `max_tokens`.
+ * @param[in] context A live context.
+ * @param[in] weight An E8P tensor of this context.
+ * @param[in] max_tokens At least 0.
+ * @param[in] opts As for the call, or NULL.
+ * @param[out] bytes The size.
+ * @capture Allowed; touches no device.
+ * @threadsafe
+ * @return As glq_fused_linear_e8p_workspace().
+ */
+GLQ_API glq_status glq_rht_input_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens,
+                                           const glq_launch_opts *opts, size_t *bytes) GLQ_NOEXCEPT;
+
+/**
  * @brief First step: v = B_in( SV * pad(x) ), in FP32.
  * @param[in] context The context of `weight`.
  * @param[in] stream As glq_fused_linear_e8p().
  * @param[in] weight An E8P tensor; its SV and input blocks are used.
  * @param[in] x F16, BF16 or F32 `[tokens, in_features]`.
  * @param[out] v F32 `[tokens, padded_in]`; must not overlap x.
- * @capture Allowed. Allocates nothing, waits for nothing, needs no workspace.
+ * @param[in] workspace At least glq_rht_input_workspace() bytes; NULL if that is 0.
+ * @param[in] opts NULL for defaults.
+ * @capture Allowed. Allocates nothing, waits for nothing.
  * @determinism The same bytes on every device and for every batch size.
  * @threadsafe
  * @return As glq_fused_linear_e8p().
  */
 GLQ_API glq_status glq_rht_input(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *x,
-                                 const glq_view *v) GLQ_NOEXCEPT;
+                                 const glq_view *v, const glq_workspace *workspace,
+                                 const glq_launch_opts *opts) GLQ_NOEXCEPT;
 
 /**
  * @brief Workspace that glq_matmul_e8p() needs for up to `max_tokens` rows. Does not decrease with `max_tokens`.
@@ -347,13 +355,14 @@ GLQ_API glq_status glq_matmul_e8p(glq_context *context, glq_stream stream, const
  * @param[in] context A live context.
  * @param[in] weight An E8P tensor of this context.
  * @param[in] max_tokens At least 0.
+ * @param[in] opts As for the call, or NULL.
  * @param[out] bytes The size.
  * @capture Allowed; touches no device.
  * @threadsafe
  * @return As glq_fused_linear_e8p_workspace().
  */
 GLQ_API glq_status glq_rht_output_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens,
-                                            size_t *bytes) GLQ_NOEXCEPT;
+                                            const glq_launch_opts *opts, size_t *bytes) GLQ_NOEXCEPT;
 
 /**
  * @brief Third step: y = crop( SU * B_out(z) ) + bias, rounded once.
@@ -363,13 +372,15 @@ GLQ_API glq_status glq_rht_output_workspace(const glq_context *context, const gl
  * @param[in] z F32 `[tokens, padded_out]`.
  * @param[out] y F16, BF16 or F32 `[tokens, out_features]`; must not overlap z.
  * @param[in] workspace At least glq_rht_output_workspace() bytes; NULL if that is 0.
+ * @param[in] opts NULL for defaults.
  * @capture Allowed. Allocates nothing, waits for nothing.
  * @determinism The same bytes on every device and for every batch size.
  * @threadsafe
  * @return As glq_fused_linear_e8p().
  */
 GLQ_API glq_status glq_rht_output(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *z,
-                                  const glq_view *y, const glq_workspace *workspace) GLQ_NOEXCEPT;
+                                  const glq_view *y, const glq_workspace *workspace,
+                                  const glq_launch_opts *opts) GLQ_NOEXCEPT;
 
 /**
  * @brief Decodes rows of the rotated matrix: weight_scale * sum_s sigma_s Q_s.
@@ -381,24 +392,27 @@ GLQ_API glq_status glq_rht_output(glq_context *context, glq_stream stream, const
  * @param[in] weight An E8P tensor.
  * @param[in] row_begin First row, 0 to `padded_out`.
  * @param[out] w F16, BF16 or F32 `[rows, padded_in]` with `row_begin + rows <= padded_out`.
+ * @param[in] opts NULL for defaults.
  * @capture Allowed. Allocates nothing, waits for nothing.
  * @determinism The same bytes on every device.
  * @threadsafe
  * @return As glq_fused_linear_e8p().
  */
 GLQ_API glq_status glq_decode_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight, int64_t row_begin,
-                                  const glq_view *w) GLQ_NOEXCEPT;
+                                  const glq_view *w, const glq_launch_opts *opts) GLQ_NOEXCEPT;
 
 /**
  * @brief Workspace that glq_dequantize() needs: one FP32 copy of the rotated matrix.
  * @param[in] context A live context.
  * @param[in] weight An E8P tensor of this context.
+ * @param[in] opts As for the call, or NULL.
  * @param[out] bytes The size.
  * @capture Allowed; touches no device.
  * @threadsafe
  * @return As glq_fused_linear_e8p_workspace().
  */
-GLQ_API glq_status glq_dequantize_workspace(const glq_context *context, const glq_tensor *weight, size_t *bytes) GLQ_NOEXCEPT;
+GLQ_API glq_status glq_dequantize_workspace(const glq_context *context, const glq_tensor *weight,
+                                            const glq_launch_opts *opts, size_t *bytes) GLQ_NOEXCEPT;
 
 /**
  * @brief The effective weight W, both rotations undone, for inspection and conversion (not needed to run).
@@ -407,13 +421,14 @@ GLQ_API glq_status glq_dequantize_workspace(const glq_context *context, const gl
  * @param[in] weight An E8P tensor.
  * @param[out] w F16, BF16 or F32 `[out_features, in_features]`; FP32 arithmetic, rounded once.
  * @param[in] workspace At least glq_dequantize_workspace() bytes.
+ * @param[in] opts NULL for defaults.
  * @capture Allowed. Allocates nothing, waits for nothing.
  * @determinism The same bytes on every device.
  * @threadsafe
  * @return As glq_fused_linear_e8p().
  */
 GLQ_API glq_status glq_dequantize(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *w,
-                                  const glq_workspace *workspace) GLQ_NOEXCEPT;
+                                  const glq_workspace *workspace, const glq_launch_opts *opts) GLQ_NOEXCEPT;
 
 /**
  * @brief Packs codes into the checkpoint's layout.

@@ -21,28 +21,33 @@ extern "C" {
  * @{
  */
 
-/** @brief The quantizer of one linear layer, or of several that share the input. Opaque; one thread at a time. */
+/**
+ * @brief The quantizer of one linear layer, or of several that share the input. Opaque.
+ *
+ * One call at a time, but not bound to a thread: it may move between threads. Inputs are host memory of
+ * any alignment.
+ */
 typedef struct glq_quantizer glq_quantizer;
 
 /** @brief Bits of glq_quantizer_desc::flags. */
-enum {
+enum glq_quantizer_flag {
   GLQ_QUANTIZER_POW2 = 1,    /**< Pad both dimensions to powers of two, the layout of old checkpoints. */
   GLQ_QUANTIZER_HAS_SEED = 2 /**< Use `seed`; otherwise 42, the seed of existing checkpoints. */
 };
 
 /** @brief How scales are chosen; glq_quantizer_desc::scale_mode. */
-enum {
+enum glq_quantizer_scale {
   GLQ_QUANTIZER_SCALE_SPEC = 0,  /**< The constants of existing checkpoints: 1.03, 3.45, 2.04. */
   GLQ_QUANTIZER_SCALE_SEARCH = 1 /**< Choose the scales that lower the proxy loss; better at 4 bits and more. */
 };
 
-/** @brief What to quantize and how. All-zero after the first four fields means default. Grows by appending. */
+/** @brief What to quantize and how. Grows by appending. */
 typedef struct glq_quantizer_desc {
   uint32_t struct_size;  /**< `sizeof(glq_quantizer_desc)`. */
   uint32_t flags;        /**< Bits of `GLQ_QUANTIZER_*`. */
-  int64_t in_features;   /**< Columns of W. */
-  int64_t out_features;  /**< Rows of W. */
-  int32_t bits;          /**< 2 to 8. */
+  int64_t in_features;   /**< Columns of W. Required. */
+  int64_t out_features;  /**< Rows of W. Required. */
+  int32_t bits;          /**< 2 to 8. Required. */
   int32_t refine_passes; /**< Coordinate-descent passes after LDLQ, 0 to 100. */
   int32_t scale_mode;    /**< `GLQ_QUANTIZER_SCALE_*`. */
   uint32_t seed;         /**< Seed of the sign vectors (MT19937), with #GLQ_QUANTIZER_HAS_SEED. */
@@ -90,7 +95,7 @@ GLQ_API glq_status glq_quantizer_create(glq_context *context, const glq_quantize
  * @param[in] quantizer A live quantizer, not in the middle of a cancelled run.
  * @param[in] x F16, BF16, F32 or F64 `[tokens, in_features]` on the host, finite.
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
- *         #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE (the Hessian is unchanged), #GLQ_E_WRONG_STATE,
+ *         #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE (the Hessian is unchanged), #GLQ_E_WRONG_STATE,
  *         #GLQ_E_OUT_OF_HOST_MEMORY.
  */
 GLQ_API glq_status glq_quantizer_add_batch(glq_quantizer *quantizer, const glq_view *x) GLQ_NOEXCEPT;
@@ -101,7 +106,7 @@ GLQ_API glq_status glq_quantizer_add_batch(glq_quantizer *quantizer, const glq_v
  * @param[in] hessian F32 or F64 `[in_features, in_features]` on the host: symmetric, finite; the mean of x^T x per token.
  * @param[in] samples Tokens it stands for when batches are added to it; at least 0.
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
- *         #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE.
+ *         #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE.
  */
 GLQ_API glq_status glq_quantizer_set_hessian(glq_quantizer *quantizer, const glq_view *hessian, double samples) GLQ_NOEXCEPT;
 
@@ -117,7 +122,7 @@ GLQ_API glq_status glq_quantizer_get_hessian(const glq_quantizer *quantizer, con
                                              double *samples) GLQ_NOEXCEPT;
 
 /**
- * @brief Told about the progress of a run, on the thread that called glq_quantizer_run(). Must not call into the library.
+ * @brief Told about the progress of a run, on the thread that called glq_quantizer_run().
  * @param user As given to glq_quantizer_run().
  * @param done Work done so far.
  * @param total All work; `done == total` at the end.
@@ -130,8 +135,8 @@ typedef int32_t (*glq_progress_fn)(void *user, int64_t done, int64_t total, cons
  * @brief Quantizes a weight. Without a Hessian the identity is used.
  *
  * A cancelled run keeps what it did: call again with the same arguments (also after save and load) to
- * go on, with the same bytes as if it had never stopped. After success the quantizer can be run again
- * on another weight with the same Hessian.
+ * go on, with the same bytes as if it had never stopped; or forget it with glq_quantizer_abandon(). After
+ * success the quantizer can be run again on another weight with the same Hessian.
  * @param[in] quantizer A live quantizer.
  * @param[in] stream Used to put the result on a CUDA context's device; complete on return.
  * @param[in] weight F16, BF16, F32 or F64 `[out_features, in_features]` on the host, finite.
@@ -142,11 +147,18 @@ typedef int32_t (*glq_progress_fn)(void *user, int64_t done, int64_t total, cons
  * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
  * @return #GLQ_OK, #GLQ_E_CANCELLED, #GLQ_E_NUMERIC, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE (a cancelled run is
  *         continued with another weight), #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
- *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
+ *         #GLQ_E_LAYOUT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
  *         #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_OUT_OF_DEVICE_MEMORY, #GLQ_E_CUDA.
  */
 GLQ_API glq_status glq_quantizer_run(glq_quantizer *quantizer, glq_stream stream, const glq_view *weight, const glq_view *bias,
                                      glq_progress_fn progress, void *user, glq_tensor **tensor) GLQ_NOEXCEPT;
+
+/**
+ * @brief Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.
+ * @param[in] quantizer A live quantizer.
+ * @return #GLQ_OK, also if there is no such run; #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE.
+ */
+GLQ_API glq_status glq_quantizer_abandon(glq_quantizer *quantizer) GLQ_NOEXCEPT;
 
 /**
  * @brief Writes the whole state (options, Hessian, a cancelled run's progress) into a buffer.
@@ -154,7 +166,8 @@ GLQ_API glq_status glq_quantizer_run(glq_quantizer *quantizer, glq_stream stream
  * @param[out] buffer May be NULL if `capacity` is 0.
  * @param[in] capacity Bytes of `buffer`.
  * @param[out] needed Bytes the state takes.
- * @return #GLQ_OK; #GLQ_E_BUFFER_TOO_SMALL if `capacity` is less than `needed` (which is set; nothing is written);
+ * @return #GLQ_OK, also for NULL with capacity 0, which asks for the size; #GLQ_E_BUFFER_TOO_SMALL if `capacity` is
+ *         otherwise less than `needed` (which is set; nothing is written);
  *         #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_OUT_OF_HOST_MEMORY.
  */
 GLQ_API glq_status glq_quantizer_save(const glq_quantizer *quantizer, void *buffer, size_t capacity, size_t *needed) GLQ_NOEXCEPT;
@@ -172,6 +185,14 @@ GLQ_API glq_status glq_quantizer_save(const glq_quantizer *quantizer, void *buff
 GLQ_API glq_status glq_quantizer_load(glq_context *context, const void *buffer, size_t bytes,
                                       glq_quantizer **quantizer) GLQ_NOEXCEPT;
 
+/**
+ * @brief Tells what a quantizer was made with, in particular one from glq_quantizer_load().
+ * @param[in] quantizer A live quantizer.
+ * @param[in,out] desc Set `struct_size`; the rest is filled.
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE.
+ */
+GLQ_API glq_status glq_quantizer_get_desc(const glq_quantizer *quantizer, glq_quantizer_desc *desc) GLQ_NOEXCEPT;
+
 /** @brief How good the last finished run was. Grows by appending. */
 typedef struct glq_quantizer_report {
   uint32_t struct_size;                     /**< `sizeof(glq_quantizer_report)`. */
@@ -187,6 +208,10 @@ typedef struct glq_quantizer_report {
   uint32_t reserved;                        /**< 0. */
 } glq_quantizer_report;
 
+/** @brief Initialiser for #glq_quantizer_report. */
+#define GLQ_QUANTIZER_REPORT_INIT \
+  { sizeof(glq_quantizer_report), 0, 0.0, 0.0, 0.0, 0.0, { 0.0, 0.0, 0.0, 0.0 }, 0.0, 0.0, 0, 0 }
+
 /**
  * @brief Tells how good the last finished run was.
  * @param[in] quantizer A live quantizer.
@@ -196,7 +221,7 @@ typedef struct glq_quantizer_report {
 GLQ_API glq_status glq_quantizer_get_report(const glq_quantizer *quantizer, glq_quantizer_report *report) GLQ_NOEXCEPT;
 
 /**
- * @brief Destroys a quantizer. Tensors it made live on.
+ * @brief Destroys a quantizer, from any thread, once no other call on it is running. Tensors it made live on.
  * @param[in] quantizer May be NULL.
  */
 GLQ_API void glq_quantizer_destroy(glq_quantizer *quantizer) GLQ_NOEXCEPT;

@@ -26,7 +26,7 @@ extern "C" {
 typedef struct glq_tensor glq_tensor;
 
 /** @brief How the elements of a #glq_tensor are encoded. */
-enum {
+enum glq_encoding {
   GLQ_ENCODING_DENSE = 1, /**< Plain elements of a #glq_dtype. */
   GLQ_ENCODING_E8P = 2    /**< E8P codes with residual stages; see e8p.h. */
 };
@@ -34,18 +34,21 @@ enum {
 /**
  * @brief Fills a view of a compact row-major array.
  * @param[out] view The view.
- * @param[in] data First element; NULL only if an extent is 0.
+ * @param[in] data First element; not examined if an extent is 0. The view may be written through: set
+ *            #GLQ_VIEW_READ_ONLY in its flags if the memory must not be.
  * @param[in] dtype `GLQ_DTYPE_*`.
  * @param[in] device Where the memory is; NULL: the CPU.
  * @param[in] ndim 0 to #GLQ_MAX_NDIM.
  * @param[in] shape `ndim` extents; may be NULL if `ndim` is 0.
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_SHAPE, #GLQ_E_DTYPE.
  */
-GLQ_API glq_status glq_view_init(glq_view *view, void *data, glq_dtype dtype, const glq_device *device, int32_t ndim,
-                                 const int64_t *shape) GLQ_NOEXCEPT;
+GLQ_API glq_status glq_view_init(glq_view *view, const void *data, glq_dtype dtype, const glq_device *device,
+                                 int32_t ndim, const int64_t *shape) GLQ_NOEXCEPT;
 
 /**
  * @brief Checks that a view is well formed: rank, extents, strides, type, alignment to the element, reserved fields.
+ *
+ * Less aligned host memory, refused here, is accepted where #glq_view says so.
  * @param[in] view The view; its memory is not touched.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT.
@@ -54,11 +57,14 @@ GLQ_API glq_status glq_view_check(const glq_view *view) GLQ_NOEXCEPT;
 
 /**
  * @brief Copies elements between two views of one shape and type, on any pair of devices of this context.
+ *
+ * Whatever the kind of host memory, it must stay valid, in place and (as a destination) unread until
+ * glq_context_synchronize() on that stream or an equivalent wait. On a CPU context the copy is done on return.
  * @param[in] context A live context.
  * @param[in] stream The copy is ordered on it; NULL on a CPU context.
- * @param[in] source Any strides. Host memory must stay valid until the copy is done; pageable host memory
- *            makes CUDA wait for it.
- * @param[out] destination Any strides without overlap; not read-only; must not overlap `source`.
+ * @param[in] source Any strides; host memory of any alignment. Pageable host memory makes CUDA wait for it.
+ * @param[out] destination Any strides under which no two elements share memory; host memory of any alignment; not
+ *             read-only; must not overlap `source`.
  * @capture Allowed between device views.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
@@ -83,7 +89,7 @@ GLQ_API glq_status glq_tensor_create(glq_context *context, const glq_view *spec,
  * @brief Makes a dense tensor that owns a compact copy of `source`, from any device of this context.
  * @param[in] context A live context.
  * @param[in] stream Ordered after the work queued on it. The copy is complete when the function returns.
- * @param[in] source What to copy.
+ * @param[in] source What to copy; host memory of any alignment.
  * @param[out] tensor Set to NULL on failure.
  * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
  * @threadsafe
@@ -93,15 +99,10 @@ GLQ_API glq_status glq_tensor_create_copy(glq_context *context, glq_stream strea
                                           glq_tensor **tensor) GLQ_NOEXCEPT;
 
 /**
- * @brief Called once when a borrowed tensor no longer needs the caller's memory. Any thread; must not call into the library.
- * @param user As given to glq_tensor_borrow().
- */
-typedef void (*glq_release_fn)(void *user);
-
-/**
  * @brief Makes a dense tensor over memory that the caller keeps.
  * @param[in] context A live context; `view` must be on its device.
- * @param[in] view The memory; it stays valid until the tensor is destroyed and its queued work is done.
+ * @param[in] view The memory; it stays valid until the last reference, DLPack exports included, is gone and its
+ *            queued work is done (with `release`: until that is called).
  * @param[in] release Called when the tensor goes; may be NULL. Not called if this function fails.
  * @param[in] user Passed to `release`.
  * @param[out] tensor Set to NULL on failure.
@@ -117,6 +118,8 @@ struct DLManagedTensorVersioned;
 
 /**
  * @brief Takes over an array from another framework.
+ *
+ * No stream is involved: the caller orders the producer's work before the first use.
  * @param[in] context A live context; the array must be on its device.
  * @param[in] managed Owned by the tensor if the call succeeds, untouched if it fails. `version.major` must be 1.
  * @param[out] tensor Set to NULL on failure.
@@ -129,6 +132,8 @@ GLQ_API glq_status glq_tensor_import_dlpack(glq_context *context, struct DLManag
 
 /**
  * @brief Lends a dense tensor to another framework.
+ *
+ * No stream is involved: the caller orders the consumer's work and the work queued here.
  * @param[in] tensor Dense. The export keeps a reference to it.
  * @param[out] managed Call its `deleter` when done. Set to NULL on failure.
  * @threadsafe
@@ -147,6 +152,9 @@ typedef struct glq_tensor_info {
   int64_t host_bytes;          /**< Host memory this handle owns. */
   int64_t device_bytes;        /**< Device memory this handle owns. */
 } glq_tensor_info;
+
+/** @brief Initialiser for #glq_tensor_info. */
+#define GLQ_TENSOR_INFO_INIT { sizeof(glq_tensor_info), 0, 0, 0, { 0, 0, 0, 0 }, { 0, 0 }, 0, 0 }
 
 /**
  * @brief Tells what a tensor is.
@@ -175,10 +183,13 @@ GLQ_API glq_status glq_tensor_view(const glq_tensor *tensor, glq_view *view) GLQ
 GLQ_API glq_status glq_tensor_retain(glq_tensor *tensor) GLQ_NOEXCEPT;
 
 /**
- * @brief Gives up one reference. The last one returns or releases the memory; see glq_context_destroy() for when.
+ * @brief Gives up one reference. With the last one the memory is freed or released once nothing uses it any more.
  *
- * The caller makes sure that no queued device work still uses the tensor when its memory is
- * released, which is at the earliest at the next object creation or glq_context_synchronize().
+ * Does not wait, unless it ends the context (see glq_context_destroy()): the memory goes, and a release
+ * function or DLPack deleter is called, only after all work queued on the device before has finished. The
+ * library sees to that where it releases, at an object creation or glq_context_synchronize(). Not covered
+ * are later replays of a graph captured with the tensor: keep it alive until the graph is destroyed. On a
+ * CPU context everything is released at once.
  * @param[in] tensor May be NULL.
  * @threadsafe
  */

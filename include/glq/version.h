@@ -43,7 +43,7 @@ typedef struct glq_cuda_info {
   int32_t driver_version;    /**< As `cudaDriverGetVersion`: 13000 is 13.0; 0 without a driver. */
   int32_t runtime_version;   /**< CUDA runtime linked into this library; 0 in a CPU-only build. */
   uint32_t reserved;         /**< 0. */
-  const char *message;       /**< One sentence; static or thread-local until the next call. Never NULL. */
+  const char *message;       /**< One sentence, valid until this thread's next glq_get_cuda_info(). Never NULL. */
   const char *architectures; /**< GPU code in this library, such as `sm_80 sm_90a ptx_120`. Never NULL. */
 } glq_cuda_info;
 

@@ -25,7 +25,7 @@ struct DLManagedTensorVersioned {
   DLTensor dl_tensor;
 };
 typedef int32_t glq_status;
-enum 
+enum glq_status_code
 {
   GLQ_OK = 0,
   GLQ_E_INVALID_ARGUMENT = 100,
@@ -62,7 +62,7 @@ enum
   GLQ_E_NUMERIC = 502
 };
 typedef uint32_t glq_dtype;
-enum 
+enum glq_dtype_code
 {
   GLQ_DTYPE_I8 = 0x00010800,
   GLQ_DTYPE_I16 = 0x00011000,
@@ -75,7 +75,7 @@ enum
   GLQ_DTYPE_F64 = 0x00014002,
   GLQ_DTYPE_BF16 = 0x00011004
 };
-enum 
+enum glq_device_type
 {
   GLQ_DEVICE_CPU = 1,
   GLQ_DEVICE_CUDA = 2
@@ -86,7 +86,7 @@ typedef struct glq_device
   int32_t index;
 } glq_device;
 typedef void *glq_stream;
-enum 
+enum glq_view_flag
 {
   GLQ_VIEW_READ_ONLY = 1
 };
@@ -106,7 +106,7 @@ typedef struct glq_workspace
   void *data;
   size_t bytes;
 } glq_workspace;
-enum 
+enum glq_native_domain
 {
   GLQ_NATIVE_NONE = 0,
   GLQ_NATIVE_CUDA = 1,
@@ -122,6 +122,19 @@ typedef struct glq_error_info
   const char *function;
   const char *message;
 } glq_error_info;
+typedef void (*glq_release_fn)(void *user);
+enum glq_math_mode
+{
+  GLQ_MATH_EXACT = 0,
+  GLQ_MATH_FP16_EXPANDED = 1
+};
+typedef struct glq_launch_opts
+{
+  uint32_t struct_size;
+  uint32_t flags;
+  int32_t math_mode;
+  uint32_t reserved;
+} glq_launch_opts;
 uint32_t glq_version(void);
 uint32_t glq_abi_version(void);
 const char *glq_build_info(void);
@@ -158,7 +171,7 @@ typedef struct glq_device_info
   char detail[128];
 } glq_device_info;
 glq_status glq_device_get_info(const glq_device *device, glq_device_info *info);
-enum 
+enum glq_memory_kind
 {
   GLQ_MEMORY_HOST = 1,
   GLQ_MEMORY_CUDA = 2
@@ -171,7 +184,7 @@ typedef struct glq_allocator
   glq_alloc_fn alloc;
   glq_free_fn free;
 } glq_allocator;
-enum 
+enum glq_log_level
 {
   GLQ_LOG_ERROR = 1,
   GLQ_LOG_WARNING = 2,
@@ -195,7 +208,7 @@ typedef struct glq_threading
   int32_t max_parallelism;
   uint32_t reserved;
 } glq_threading;
-enum 
+enum glq_context_flag
 {
   GLQ_CONTEXT_LAZY = 1,
   GLQ_CONTEXT_SYNC_EACH_CALL = 2
@@ -211,6 +224,8 @@ typedef struct glq_context_desc
   const glq_logger *logger;
   const glq_threading *threading;
   const char *cublaslt_library;
+  glq_release_fn destroyed;
+  void *destroyed_user;
 } glq_context_desc;
 typedef struct glq_context glq_context;
 glq_status glq_context_desc_init(glq_context_desc *desc, uint32_t struct_size);
@@ -230,7 +245,7 @@ typedef struct glq_context_info
 } glq_context_info;
 glq_status glq_context_get_info(const glq_context *context, glq_context_info *info);
 glq_status glq_context_synchronize(glq_context *context, glq_stream stream);
-enum 
+enum glq_op
 {
   GLQ_OP_FUSED_LINEAR_E8P = 1,
   GLQ_OP_RHT_INPUT = 2,
@@ -264,17 +279,16 @@ typedef struct glq_op_support_info
 } glq_op_support_info;
 glq_status glq_op_support(const glq_context *context, const glq_op_query *query, glq_op_support_info *info);
 typedef struct glq_tensor glq_tensor;
-enum 
+enum glq_encoding
 {
   GLQ_ENCODING_DENSE = 1,
   GLQ_ENCODING_E8P = 2
 };
-glq_status glq_view_init(glq_view *view, void *data, glq_dtype dtype, const glq_device *device, int32_t ndim, const int64_t *shape);
+glq_status glq_view_init(glq_view *view, const void *data, glq_dtype dtype, const glq_device *device, int32_t ndim, const int64_t *shape);
 glq_status glq_view_check(const glq_view *view);
 glq_status glq_view_copy(glq_context *context, glq_stream stream, const glq_view *source, const glq_view *destination);
 glq_status glq_tensor_create(glq_context *context, const glq_view *spec, glq_tensor **tensor);
 glq_status glq_tensor_create_copy(glq_context *context, glq_stream stream, const glq_view *source, glq_tensor **tensor);
-typedef void (*glq_release_fn)(void *user);
 glq_status glq_tensor_borrow(glq_context *context, const glq_view *view, glq_release_fn release, void *user, glq_tensor **tensor);
 struct DLManagedTensorVersioned;
 glq_status glq_tensor_import_dlpack(glq_context *context, struct DLManagedTensorVersioned *managed, glq_tensor **tensor);
@@ -294,7 +308,7 @@ glq_status glq_tensor_get_info(const glq_tensor *tensor, glq_tensor_info *info);
 glq_status glq_tensor_view(const glq_tensor *tensor, glq_view *view);
 glq_status glq_tensor_retain(glq_tensor *tensor);
 void glq_tensor_destroy(glq_tensor *tensor);
-enum 
+enum glq_codebook
 {
   GLQ_CODEBOOK_E8P = 1,
   GLQ_CODEBOOK_E81B = 2
@@ -359,44 +373,33 @@ typedef struct glq_e8p_parts
   const glq_view *su;
   const glq_view *bias;
 } glq_e8p_parts;
-glq_status glq_e8p_export(glq_stream stream, const glq_tensor *tensor, const glq_e8p_parts *parts);
-enum 
-{
-  GLQ_MATH_EXACT = 0,
-  GLQ_MATH_FP16_EXPANDED = 1
-};
-typedef struct glq_launch_opts
-{
-  uint32_t struct_size;
-  uint32_t flags;
-  int32_t math_mode;
-  uint32_t reserved;
-} glq_launch_opts;
+glq_status glq_e8p_export(glq_context *context, glq_stream stream, const glq_tensor *tensor, const glq_e8p_parts *parts);
 glq_status glq_fused_linear_e8p_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens, const glq_launch_opts *opts, size_t *bytes);
 glq_status glq_fused_linear_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *x, const glq_view *y, const glq_workspace *workspace, const glq_launch_opts *opts);
 glq_status glq_fused_linear_e8p_group_workspace(const glq_context *context, const glq_tensor * const *weights, int32_t count, int64_t max_tokens, const glq_launch_opts *opts, size_t *bytes);
 glq_status glq_fused_linear_e8p_group(glq_context *context, glq_stream stream, const glq_tensor * const *weights, int32_t count, const glq_view *x, const glq_view *y, const glq_workspace *workspace, const glq_launch_opts *opts);
 glq_status glq_fused_linear_e8p_plan(const glq_context *context, const glq_tensor *weight, int64_t tokens, const glq_launch_opts *opts, char *text, size_t capacity, size_t *needed);
-glq_status glq_rht_input(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *x, const glq_view *v);
+glq_status glq_rht_input_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens, const glq_launch_opts *opts, size_t *bytes);
+glq_status glq_rht_input(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *x, const glq_view *v, const glq_workspace *workspace, const glq_launch_opts *opts);
 glq_status glq_matmul_e8p_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens, const glq_launch_opts *opts, size_t *bytes);
 glq_status glq_matmul_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *v, const glq_view *z, const glq_workspace *workspace, const glq_launch_opts *opts);
-glq_status glq_rht_output_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens, size_t *bytes);
-glq_status glq_rht_output(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *z, const glq_view *y, const glq_workspace *workspace);
-glq_status glq_decode_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight, int64_t row_begin, const glq_view *w);
-glq_status glq_dequantize_workspace(const glq_context *context, const glq_tensor *weight, size_t *bytes);
-glq_status glq_dequantize(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *w, const glq_workspace *workspace);
+glq_status glq_rht_output_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens, const glq_launch_opts *opts, size_t *bytes);
+glq_status glq_rht_output(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *z, const glq_view *y, const glq_workspace *workspace, const glq_launch_opts *opts);
+glq_status glq_decode_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight, int64_t row_begin, const glq_view *w, const glq_launch_opts *opts);
+glq_status glq_dequantize_workspace(const glq_context *context, const glq_tensor *weight, const glq_launch_opts *opts, size_t *bytes);
+glq_status glq_dequantize(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *w, const glq_workspace *workspace, const glq_launch_opts *opts);
 glq_status glq_e8p_pack(glq_context *context, glq_stream stream, int32_t codebook, const glq_view *codes, const glq_view *packed);
 glq_status glq_e8p_unpack(glq_context *context, glq_stream stream, int32_t codebook, const glq_view *packed, const glq_view *codes);
 glq_status glq_e8p_codebook(int32_t codebook, const glq_view *table);
 glq_status glq_gemv_bf16_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens, const glq_launch_opts *opts, size_t *bytes);
 glq_status glq_gemv_bf16(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *x, const glq_view *y, const glq_workspace *workspace, const glq_launch_opts *opts);
 typedef struct glq_quantizer glq_quantizer;
-enum 
+enum glq_quantizer_flag
 {
   GLQ_QUANTIZER_POW2 = 1,
   GLQ_QUANTIZER_HAS_SEED = 2
 };
-enum 
+enum glq_quantizer_scale
 {
   GLQ_QUANTIZER_SCALE_SPEC = 0,
   GLQ_QUANTIZER_SCALE_SEARCH = 1
@@ -425,8 +428,10 @@ glq_status glq_quantizer_set_hessian(glq_quantizer *quantizer, const glq_view *h
 glq_status glq_quantizer_get_hessian(const glq_quantizer *quantizer, const glq_view *hessian, double *samples);
 typedef int32_t (*glq_progress_fn)(void *user, int64_t done, int64_t total, const char *phase);
 glq_status glq_quantizer_run(glq_quantizer *quantizer, glq_stream stream, const glq_view *weight, const glq_view *bias, glq_progress_fn progress, void *user, glq_tensor **tensor);
+glq_status glq_quantizer_abandon(glq_quantizer *quantizer);
 glq_status glq_quantizer_save(const glq_quantizer *quantizer, void *buffer, size_t capacity, size_t *needed);
 glq_status glq_quantizer_load(glq_context *context, const void *buffer, size_t bytes, glq_quantizer **quantizer);
+glq_status glq_quantizer_get_desc(const glq_quantizer *quantizer, glq_quantizer_desc *desc);
 typedef struct glq_quantizer_report
 {
   uint32_t struct_size;

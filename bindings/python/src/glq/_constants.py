@@ -39,11 +39,11 @@ GLQ_E_ALIGNMENT: Final = 104
 GLQ_E_DEVICE_MISMATCH: Final = 105
 """Memory or handle belongs to another device."""
 GLQ_E_STRUCT_SIZE: Final = 106
-"""`struct_size` is wrong, or an unknown field is set."""
+"""`struct_size` is too small, or an unknown field is set."""
 GLQ_E_ALIASING: Final = 107
-"""An output overlaps an input, an output or the workspace."""
+"""An output overlaps an input, an output or the workspace. Two views overlap if they share an element. Column slices of one row-strided buffer (equal row strides) do not overlap, so the outputs of a group may be column ranges of one matrix."""
 GLQ_E_BAD_HANDLE: Final = 108
-"""Not a live handle of the expected kind."""
+"""Not a live handle of the expected kind. Detection is best effort; using a destroyed handle is undefined."""
 GLQ_E_NOT_FINITE: Final = 109
 """A scale or matrix holds NaN or infinity."""
 GLQ_E_BAD_FILE: Final = 110
@@ -124,6 +124,10 @@ GLQ_NATIVE_CUBLAS: Final = 2
 """`native_code` is a `cublasStatus_t`."""
 GLQ_NATIVE_OS: Final = 3
 """`native_code` is an `errno`."""
+GLQ_MATH_EXACT: Final = 0
+"""The exact contract: same bytes on every device and for every batch size."""
+GLQ_MATH_FP16_EXPANDED: Final = 1
+"""May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one device, close to but not equal to GLQ_MATH_EXACT. Where it would not be faster, it is GLQ_MATH_EXACT."""
 GLQ_MEMORY_HOST: Final = 1
 """Ordinary host memory."""
 GLQ_MEMORY_CUDA: Final = 2
@@ -162,10 +166,6 @@ GLQ_CODEBOOK_E8P: Final = 1
 """16-bit codes for 8 weights: 2 bits per weight."""
 GLQ_CODEBOOK_E81B: Final = 2
 """8-bit codes for 8 weights: 1 bit per weight; only as the last stage."""
-GLQ_MATH_EXACT: Final = 0
-"""The exact contract: same bytes on every device and for every batch size."""
-GLQ_MATH_FP16_EXPANDED: Final = 1
-"""May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one device, close to but not equal to GLQ_MATH_EXACT. Where it would not be faster, it is GLQ_MATH_EXACT."""
 GLQ_QUANTIZER_POW2: Final = 1
 """Pad both dimensions to powers of two, the layout of old checkpoints."""
 GLQ_QUANTIZER_HAS_SEED: Final = 2
