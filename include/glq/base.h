@@ -195,7 +195,8 @@ enum glq_view_flag {
  * one-dimensional view stands for a single row.
  *
  * Two views overlap if they share an element. Column slices of one row-strided buffer (equal row strides)
- * do not overlap, so the outputs of a group may be column ranges of one matrix.
+ * do not overlap, so the outputs of a group may be column ranges of one matrix. Views that interleave in
+ * any other way count as overlapping.
  *
  * `data` is aligned to the element. Host memory may have any alignment where it is only copied or
  * converted: in glq_view_copy() and glq_tensor_create_copy(), in #glq_e8p_desc (stages, `sv`, `su` and
@@ -273,7 +274,8 @@ typedef void (*glq_release_fn)(void *user);
  * the same options; its answer does not decrease with the number of tokens. Large batches are processed
  * in slices, so that the workspace stops growing at a token count that depends on the weight.
  *
- * A call with 0 tokens (rows) succeeds and queues nothing; its workspace may be NULL.
+ * A call with 0 tokens (rows) succeeds and queues nothing; its workspace may be NULL. A call takes at most
+ * 2147483647 rows.
  * @{
  */
 
