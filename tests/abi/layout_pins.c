@@ -4,7 +4,7 @@
 #define PIN_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is frozen at " #bytes " bytes")
 #define PIN_FIELD(type, field, bytes) _Static_assert(offsetof(type, field) == (bytes), #type "." #field " has moved")
 
-_Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "64-bit targets only");
+_Static_assert(sizeof(void*) == 8 && sizeof(size_t) == 8, "64-bit targets only");
 
 PIN_SIZE(glq_device, 8);
 PIN_FIELD(glq_device, type, 0);

@@ -11,15 +11,15 @@
 
 static int failures = 0;
 
-static void Check(int ok, const char *what) {
+static void Check(int ok, const char* what) {
   if (!ok) {
     fprintf(stderr, "failed: %s\n", what);
     ++failures;
   }
 }
 
-static int Mapped(const char *name) {
-  FILE *maps = fopen("/proc/self/maps", "r");
+static int Mapped(const char* name) {
+  FILE* maps = fopen("/proc/self/maps", "r");
   char line[4096];
   int found = 0;
   if (!maps) return -1;
@@ -30,22 +30,22 @@ static int Mapped(const char *name) {
 }
 
 /* Assigning through a void pointer's address is the POSIX way to get a function from dlsym in ISO C. */
-#define GET(name)                                \
-  *(void **)&p_##name = dlsym(library, #name);   \
-  if (!p_##name) {                               \
-    fprintf(stderr, "failed: no " #name "\n");   \
-    return 1;                                    \
+#define GET(name)                              \
+  *(void**)&p_##name = dlsym(library, #name);  \
+  if (!p_##name) {                             \
+    fprintf(stderr, "failed: no " #name "\n"); \
+    return 1;                                  \
   }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   uint32_t (*p_glq_version)(void);
   uint32_t (*p_glq_abi_version)(void);
-  const char *(*p_glq_build_info)(void);
-  glq_status (*p_glq_get_cuda_info)(glq_cuda_info *);
-  glq_status (*p_glq_device_count)(int32_t, int32_t *);
-  glq_status (*p_glq_context_create)(const glq_context_desc *, glq_context **);
-  void (*p_glq_context_destroy)(glq_context *);
-  void *library;
+  const char* (*p_glq_build_info)(void);
+  glq_status (*p_glq_get_cuda_info)(glq_cuda_info*);
+  glq_status (*p_glq_device_count)(int32_t, int32_t*);
+  glq_status (*p_glq_context_create)(const glq_context_desc*, glq_context**);
+  void (*p_glq_context_destroy)(glq_context*);
+  void* library;
   if (argc != 2) return 2;
   library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (!library) {
@@ -76,7 +76,7 @@ int main(int argc, char **argv) {
   }
   {
     glq_context_desc desc = GLQ_CONTEXT_DESC_INIT;
-    glq_context *context = NULL;
+    glq_context* context = NULL;
     Check(p_glq_context_create(&desc, &context) == GLQ_OK && context, "a CPU context");
     p_glq_context_destroy(context);
     p_glq_context_destroy(NULL);

@@ -2,7 +2,7 @@
 #include <glq.h>
 #include <stdio.h>
 
-static int Failed(const char *what, glq_status status) {
+static int Failed(const char* what, glq_status status) {
   glq_error_info info = GLQ_ERROR_INFO_INIT;
   glq_last_error(&info);
   fprintf(stderr, "%s: %s (%s)\n", what, glq_status_name(status), info.message ? info.message : "");
@@ -18,8 +18,8 @@ int main(void) {
   const int64_t input_shape[1] = {3};
   const int64_t output_shape[1] = {2};
   glq_context_desc desc = GLQ_CONTEXT_DESC_INIT;
-  glq_context *context = NULL;
-  glq_tensor *weight = NULL;
+  glq_context* context = NULL;
+  glq_tensor* weight = NULL;
   glq_view w, x, y;
   glq_status status;
 
@@ -34,7 +34,7 @@ int main(void) {
     /* So few columns need a little scratch at most; the size is asked for all the same. */
     static uint64_t storage[1024 + 32];
     glq_workspace workspace = {NULL, 0};
-    workspace.data = (void *)(((uintptr_t)storage + 255) / 256 * 256);
+    workspace.data = (void*)(((uintptr_t)storage + 255) / 256 * 256);
     status = glq_gemv_bf16_workspace(context, weight, 1, NULL, &workspace.bytes);
     if (status != GLQ_OK) return Failed("glq_gemv_bf16_workspace", status);
     if (workspace.bytes > 1024 * sizeof(uint64_t)) return Failed("workspace size", GLQ_OK);

@@ -8,7 +8,7 @@
 namespace {
 
 struct DestroyContext {
-  void operator()(glq_context *context) const noexcept { glq_context_destroy(context); }
+  void operator()(glq_context* context) const noexcept { glq_context_destroy(context); }
 };
 using Context = std::unique_ptr<glq_context, DestroyContext>;
 
@@ -17,7 +17,7 @@ using Context = std::unique_ptr<glq_context, DestroyContext>;
 int main() {
   static_assert(noexcept(glq_version()), "exported functions are noexcept");
   glq_context_desc desc = GLQ_CONTEXT_DESC_INIT;
-  glq_context *raw = nullptr;
+  glq_context* raw = nullptr;
   if (glq_status status = glq_context_create(&desc, &raw); status != GLQ_OK) {
     std::fprintf(stderr, "%s\n", glq_status_string(status));
     return 1;
