@@ -115,7 +115,7 @@ class ThreadPool final : public Parallel {
     if (n <= 0) return;
     ScopedDefaultFp fp;
     grain = std::max<int64_t>(1, grain);
-    const int64_t most = (n + grain - 1) / grain;
+    const int64_t most = std::max<int64_t>(1, n / grain);
     if (workers_ == 1 || most == 1 || !Acquire()) return fn(0, n, 0);
 
     const int helpers = static_cast<int>(std::min<int64_t>(started_, most - 1));
