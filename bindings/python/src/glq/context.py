@@ -266,16 +266,19 @@ class Context:
         out_features: int = 0,
         max_tokens: int = 1,
         bits: int = 0,
-        x_dtype: Any = "float16",
-        y_dtype: Any = "float16",
+        x_dtype: Any = None,
+        y_dtype: Any = None,
         math: str = "exact",
     ) -> OpSupport:
-        """Whether and how an operation (named like its function) would run, before any weight is loaded."""
+        """Whether and how an operation (named like its function) would run, before any weight is loaded.
+
+        A dtype of None is the operation's natural one: float16, or bfloat16 for `gemv_bf16`.
+        """
         if op not in _OPS:
             raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"op {op!r} is none of: {', '.join(_OPS)}")
         query = new_struct("glq_op_query", op=_OPS[op], in_features=in_features, out_features=out_features,
-                           max_tokens=max_tokens, bits=bits, math_mode=math_mode(math), x_dtype=DType.of(x_dtype),
-                           y_dtype=DType.of(y_dtype))
+                           max_tokens=max_tokens, bits=bits, math_mode=math_mode(math), x_dtype=0 if x_dtype is None else DType.of(x_dtype),
+                           y_dtype=0 if y_dtype is None else DType.of(y_dtype))
         info = new_struct("glq_op_support_info")
         check(self._lib.glq_op_support(self._handle, query, info))
         reason = text(info.reason)
