@@ -70,6 +70,9 @@ class Backend {
   // --- Stream and memory ---
   virtual bool IsCapturing(glq_stream stream) = 0;  // CPU: false
   virtual void Synchronize(glq_stream stream) = 0;
+  // Waits for all work queued on the device, before memory is freed or given back to its owner. False, and
+  // nothing done, while a stream of the calling thread captures a graph. CPU: true.
+  virtual bool WaitForDevice() noexcept = 0;
   // Strided copy of up to 4 dimensions; both views have the same shape and dtype. At least one is on this device.
   virtual void Copy(glq_stream stream, const glq_view& source, const glq_view& destination) = 0;
 
@@ -80,7 +83,8 @@ class Backend {
   // One `key: value` a line.
   virtual std::string FusedLinearPlan(const E8pWeight& weight, int64_t tokens, int32_t math_mode) = 0;
 
-  virtual void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v) = 0;
+  virtual size_t RhtInputWorkspace(const E8pWeight& weight, int64_t max_tokens) = 0;
+  virtual void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v, void* workspace) = 0;
   virtual size_t MatmulE8pWorkspace(const E8pWeight& weight, int64_t max_tokens, int32_t math_mode) = 0;
   virtual void MatmulE8p(glq_stream stream, const E8pWeight& weight, const Matrix& v, const Matrix& z, void* workspace,
                          int32_t math_mode) = 0;
@@ -104,11 +108,11 @@ class Backend {
   };
   virtual Support OpSupport(const glq_op_query& query, const e8p::LinearMeta& meta) = 0;
 
-  virtual void FillInfo(glq_context_info* info) const = 0;  // num_threads, cublaslt_*
+  virtual void FillInfo(glq_context_info* info) const = 0;  // cublaslt_*
 };
 
 // `memory` and `parallel` outlive the backend.
-std::unique_ptr<Backend> MakeCpuBackend(Memory& memory, std::unique_ptr<Parallel> parallel);
+std::unique_ptr<Backend> MakeCpuBackend(Memory& memory, Parallel& parallel);
 
 // The CUDA side of version.h and context.h. In a CPU-only build these say so (lib/core/no_cuda.cpp).
 namespace cuda {

@@ -9,13 +9,16 @@
 #include <mutex>
 #include <vector>
 
+#include "core/cuda_device.h"
 #include "glq/context.h"
 
 namespace glq {
 
 class Memory {
  public:
-  explicit Memory(const glq_allocator& allocator) : allocator_(allocator) {}
+  // `cuda_device` is current while the allocator is asked for device memory; -1: there is none.
+  explicit Memory(const glq_allocator& allocator, int cuda_device = -1)
+      : allocator_(allocator), device_(cuda_device) {}
   ~Memory() { Drain(); }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -24,8 +27,9 @@ class Memory {
   void* Alloc(size_t bytes, int32_t kind);
   // Host memory goes at once, device memory joins the waiting list. Null is fine.
   void Free(void* ptr, size_t bytes, int32_t kind) noexcept;
-  // Frees what waits.
+  // Frees what waits. The device has finished with it.
   void Drain() noexcept;
+  bool HasWaiting() noexcept;
 
   int64_t host_bytes() const { return host_bytes_.load(std::memory_order_relaxed); }
   int64_t device_bytes() const { return device_bytes_.load(std::memory_order_relaxed); }
@@ -35,10 +39,12 @@ class Memory {
     void* ptr;
     size_t bytes;
   };
-  glq_allocator allocator_;
+  const glq_allocator allocator_;
+  const int device_;
   std::atomic<int64_t> host_bytes_{0}, device_bytes_{0};
   std::mutex mutex_;
-  std::vector<Waiting> waiting_;
+  std::vector<Waiting> waiting_;      // guarded by `mutex_`, as the next
+  size_t live_device_blocks_ = 0;     // `waiting_` has room for these, too
 };
 
 // A block that returns itself. Movable.
