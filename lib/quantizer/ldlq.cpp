@@ -171,11 +171,10 @@ class Worker {
     AddProduct(Panel(s), kStrip, {layer_.h->Tile(jt, jt) + b * kBlock, 1, kTile}, change, kStrip, kBlock, kTile, kStrip);
   }
 
-  // A plain chain always takes the new codes, as existing checkpoints were made; a joint one only if they lower the
-  // weighted error, so that no pass can make things worse.
+  // New codes are taken only where they lower the weighted error, so that no pass can make things worse. (Always
+  // taking them does, where the first stage is overloaded: its nearest sum is then a poor one.)
   void Improves(const double* h, const double* target, const double* value, const double* v, const double* e,
                 bool* better) const {
-    if (!chain_.joint) return static_cast<void>(std::fill(better, better + kStrip, true));
     double next[kStrip] = {}, now[kStrip] = {};
     for (int64_t i = 0; i < kBlock; ++i) {
       double a[kStrip] = {}, c[kStrip] = {};

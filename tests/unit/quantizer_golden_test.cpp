@@ -1,7 +1,6 @@
 // The quantizer against the golden layers: the same codes, and proxy losses that only get better.
 #include <gtest/gtest.h>
 
-#include "hwy/targets.h"
 #include "quantizer/factor.h"
 #include "quantizer_testing.h"
 
@@ -135,9 +134,6 @@ TEST_P(GoldenLayers, ProxyLossIsTheDefinitionAndNoWorseThanRecorded) {
     EXPECT_LT(refined.proxy_loss, search.proxy_loss);
     // Scales fitted afterwards and sums over refined codes are reported as they are, too.
     EXPECT_NEAR(refined.proxy_loss, Loss(layer, best), 1e-6 * refined.proxy_loss);
-    std::printf("%s bits=%d recorded=%.5g spec=%.5g search=%.5g refined=%.5g sqnr %.2f %.2f %.2f S=%.3f rho=%.3f %.3f\n",
-                GetParam().name, bits, recorded, spec.proxy_loss, search.proxy_loss, refined.proxy_loss, spec.sqnr_db,
-                search.sqnr_db, refined.sqnr_db, search.input_scale, search.rho_e8p, search.rho_e81b);
   }
 }
 
