@@ -1,0 +1,78 @@
+// Launching with attributes: cluster size, programmatic dependent launch, large shared memory.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <string>
+
+#include "core/error.h"
+
+namespace glq {
+
+inline void CheckCuda(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  glq_status code = GLQ_E_CUDA;
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) code = GLQ_E_UNSUPPORTED_ARCH;
+  if (status == cudaErrorMemoryAllocation) code = GLQ_E_OUT_OF_DEVICE_MEMORY;
+  if (status == cudaErrorIllegalAddress || status == cudaErrorLaunchFailure || status == cudaErrorAssert ||
+      status == cudaErrorHardwareStackError || status == cudaErrorIllegalInstruction ||
+      status == cudaErrorMisalignedAddress || status == cudaErrorInvalidPc || status == cudaErrorInvalidAddressSpace) {
+    code = GLQ_E_DEVICE_LOST;
+  }
+  throw Error(code, std::string(what) + ": " + cudaGetErrorName(status) + ": " + cudaGetErrorString(status),
+              GLQ_NATIVE_CUDA, static_cast<int32_t>(status));
+}
+
+// Loads kernels now: under lazy loading the first launch would, and a capture must not.
+template <typename... Kernels>
+void LoadKernels(Kernels... kernels) {
+  cudaFuncAttributes attributes;
+  (CheckCuda(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernels)), "cudaFuncGetAttributes"), ...);
+}
+
+// Lets a kernel have all the dynamic shared memory that its static shared memory leaves of `max_bytes`.
+template <typename Kernel>
+void AllowSharedMemory(Kernel kernel, int max_bytes) {
+  cudaFuncAttributes attributes;
+  CheckCuda(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernel)), "cudaFuncGetAttributes");
+  CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 max_bytes - static_cast<int>(attributes.sharedSizeBytes)),
+            "cudaFuncSetAttribute");
+}
+
+struct LaunchConfig {
+  dim3 grid;
+  dim3 block;
+  size_t shared_bytes = 0;
+  int cluster = 1;         // CTAs of a cluster along x
+  bool dependent = false;  // may be put on the machine before the predecessor in the stream has finished
+};
+
+template <typename... Params, typename... Args>
+void Launch(const char* name, void (*kernel)(Params...), const LaunchConfig& c, cudaStream_t stream, Args&&... args) {
+  cudaLaunchAttribute attributes[2];
+  unsigned count = 0;
+  if (c.cluster > 1) {
+    attributes[count].id = cudaLaunchAttributeClusterDimension;
+    attributes[count].val.clusterDim.x = static_cast<unsigned>(c.cluster);
+    attributes[count].val.clusterDim.y = 1;
+    attributes[count].val.clusterDim.z = 1;
+    ++count;
+  }
+  if (c.dependent) {
+    attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count].val.programmaticStreamSerializationAllowed = 1;
+    ++count;
+  }
+  cudaLaunchConfig_t config = {};
+  config.gridDim = c.grid;
+  config.blockDim = c.block;
+  config.dynamicSmemBytes = c.shared_bytes;
+  config.stream = stream;
+  config.attrs = attributes;
+  config.numAttrs = count;
+  CheckCuda(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), name);
+}
+
+}  // namespace glq

@@ -1,0 +1,78 @@
+// The few PTX instructions the kernels need, one function each.
+#pragma once
+
+#include <cstdint>
+
+namespace glq::ptx {
+
+// D(16x8, s32) += A(16x32, u8 row-major) * B(32x8, s8 column-major). With p = lane / 4 and q = lane % 4:
+//   a[0] = A[p][4q..4q+3]      a[1] = A[p+8][4q..]      a[2] = A[p][16+4q..]      a[3] = A[p+8][16+4q..]
+//   b0   = B[4q..4q+3][p]      b1   = B[16+4q..][p]
+//   d[0] = D[p][2q]  d[1] = D[p][2q+1]  d[2] = D[p+8][2q]  d[3] = D[p+8][2q+1]
+__device__ __forceinline__ void MmaU8S8(int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// D(16x8, f32) += A(16x16, bf16 row-major) * B(16x8, bf16 column-major); each register holds two elements:
+//   a[0] = A[p][2q,2q+1]  a[1] = A[p+8][2q,2q+1]  a[2] = A[p][2q+8,2q+9]  a[3] = A[p+8][2q+8,2q+9]
+//   b0 = B[2q,2q+1][p]    b1 = B[2q+8,2q+9][p]
+__device__ __forceinline__ void MmaBf16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                                        uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ uint32_t SharedAddress(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+template <int kOffset = 0>
+__device__ __forceinline__ uint32_t LoadShared32(uint32_t address) {
+  uint32_t v;
+  asm volatile("ld.shared.u32 %0, [%1 + %2];" : "=r"(v) : "r"(address), "n"(kOffset));
+  return v;
+}
+
+// Weights are read once: keep them out of L1 and let L2 drop them first.
+__device__ __forceinline__ uint4 LoadStream128(const void* p) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p));
+  return v;
+}
+
+__device__ __forceinline__ uint2 LoadStream64(const void* p) {
+  uint2 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+  return v;
+}
+
+__device__ __forceinline__ void CopyAsync16(uint32_t shared, const void* global, bool valid) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(valid ? 16 : 0));
+}
+__device__ __forceinline__ void CopyAsyncCommit() { asm volatile("cp.async.commit_group;"); }
+template <int kPending>
+__device__ __forceinline__ void CopyAsyncWait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending));
+}
+
+// Programmatic dependent launch (sm_90): wait for the kernels before this one in the stream to finish and
+// their writes to be visible; tell the next kernel that it may be put on the machine. No-ops elsewhere.
+__device__ __forceinline__ void WaitForPredecessor() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void LetSuccessorStart() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+}  // namespace glq::ptx

@@ -1,0 +1,73 @@
+// Codes to words of nibbles by look-ups in shared memory; see layout.h for the tables and the addresses.
+#pragma once
+
+#include <cstdint>
+
+#include "common/ptx.cuh"
+#include "e8p/layout.h"
+
+namespace glq::kernels {
+
+// HasAlignedTables of the GPU that this pass compiles for.
+#if defined(__CUDA_ARCH__)
+inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 870 || __CUDA_ARCH__ == 900 ||
+                                       __CUDA_ARCH__ == 1000 || __CUDA_ARCH__ == 1010 || __CUDA_ARCH__ == 1030;
+#else
+inline constexpr bool kAlignedTables = false;
+#endif
+// Fills the tables from the 3 x 256 words in global memory. All threads of the block; sync afterwards.
+__device__ __forceinline__ void FillTables(uint8_t* shared, const SharedPlan& plan, const uint32_t* tables, bool e8p,
+                                           bool e81b, int threads) {
+  if (e8p) {
+    uint4* table = reinterpret_cast<uint4*>(shared + plan.table);
+    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(kTableBytes / 16); i += threads) {
+      const int entry = i >> 4, half = (i >> 3) & 1;  // 8 times 16 bytes of A, then of S
+      const uint32_t w = __ldg(tables + half * 256 + entry);
+      table[i] = make_uint4(w, w, w, w);
+    }
+  }
+  if (e81b) {
+    uint4* small = reinterpret_cast<uint4*>(shared + plan.e81b);
+    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(kE81bTableBytes / 16); i += threads) {
+      const uint32_t w = __ldg(tables + 512 + (i >> 3));
+      small[i] = make_uint4(w, w, w, w);
+    }
+  }
+}
+
+// A lane's view of the tables.
+class Decoder {
+ public:
+  __device__ __forceinline__ Decoder(const uint8_t* shared, const SharedPlan& plan) {
+    const uint32_t lane = threadIdx.x & 31;
+    const uint32_t base = ptx::SharedAddress(shared);
+    // Aligned: the table's base has no bits below 65536, so PRMT can take bytes 0, 2 and 3 from here.
+    template_ = kAlignedTables ? (base + plan.table) | (lane * 4) : lane * 4;
+    offset_ = base + plan.table;
+    e81b_ = base + plan.e81b + lane * 4;
+  }
+
+  template <int kSlot>
+  __device__ __forceinline__ uint32_t E8p(uint32_t rows, uint32_t signs) const {
+    // Result bytes: template byte 0, source byte kSlot, template bytes 2 and 3.
+    constexpr uint32_t kSelect = 0x7604u | (kSlot << 4);
+    uint32_t row = __byte_perm(rows, template_, kSelect);
+    uint32_t sign = __byte_perm(signs, template_, kSelect);
+    if constexpr (!kAlignedTables) {
+      row += offset_;
+      sign += offset_;
+    }
+    return ptx::LoadShared32<0>(row) ^ ptx::LoadShared32<128>(sign);
+  }
+
+  template <int kSlot>
+  __device__ __forceinline__ uint32_t E81b(uint32_t codes) const {
+    const uint32_t code = __byte_perm(codes, 0, 0x4440u | kSlot);
+    return ptx::LoadShared32<0>(code * 128 + e81b_);
+  }
+
+ private:
+  uint32_t template_, offset_, e81b_;
+};
+
+}  // namespace glq::kernels

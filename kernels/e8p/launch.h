@@ -1,0 +1,105 @@
+// Launchers of the E8P kernels. None of them decides anything: the plan does (lib/cuda/plan.h).
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "e8p/params.h"
+
+namespace glq::kernels {
+
+// Each loads the kernels of its file for the current device.
+void LoadRhtInputKernels();
+void LoadRhtOutputKernels();
+void LoadRhtLargeKernels();
+void LoadRepackKernels();
+void LoadDecodeKernels();
+// These also allow the kernels `max_shared_bytes` of dynamic shared memory.
+void LoadGemvKernels(int max_shared_bytes);
+void LoadGemmKernels(int max_shared_bytes);
+
+// --- Transforms ---
+inline constexpr int kChunkElements = 4096;            // of a row that one block transforms
+inline constexpr int64_t kMaxClusterDim = 32768;       // rows that one cluster of 8 blocks holds
+int RhtClusterSize(int64_t dim);
+void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream);
+void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream);
+
+// Rows of any length and any block list, in place over an fp32 buffer in the workspace; see rht_large.cu.
+struct BlockList {
+  const int64_t* starts;  // device, count + 1 entries
+  int32_t count;
+  int32_t max_log2;       // of the largest block
+  bool standard;          // the binary expansion of dim, largest first
+};
+// buffer: fp32 [tokens][dim].
+void LaunchRhtInputLarge(const RhtInputParams& p, const BlockList& blocks, float* buffer, cudaStream_t stream);
+void LaunchRhtOutputLarge(const RhtOutputParams& p, const BlockList& blocks, float* buffer, cudaStream_t stream);
+// The transform alone over rows of a matrix, for glq_dequantize.
+void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& blocks, cudaStream_t stream);
+
+// --- Product, up to 8 tokens ---
+struct GemvPlan {
+  int units_per_warp, token_blocks;
+  int warps_k, splits, grid, chunk_tiles;
+  size_t shared_bytes;
+};
+inline constexpr int kGemvWarps = 16;
+inline constexpr int kGemvMaxTokens = 8;
+constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4; }
+// Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow.
+constexpr int GemvLoadsAhead(int units, int token_blocks) {
+  return token_blocks == 2 ? (units <= 2 ? 2 : 1) : units == 1 ? 4 : units == 2 ? 3 : units <= 4 ? 2 : 1;
+}
+void LaunchGemv(const ProductParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream);
+
+// --- Product, more tokens ---
+struct GemmPlan {
+  int token_blocks;  // n8 blocks (4 tokens each) a block of threads holds: 4 or 8
+  int splits;        // along k
+  dim3 grid;
+  size_t shared_bytes;
+};
+inline constexpr int kGemmRows = 512;  // rows of a block
+uint32_t GemmFrontBytes(int token_blocks);  // shared memory in front of the tables
+void LaunchGemm(const ProductParams& p, const GemmPlan& plan, bool e81b, bool dependent, cudaStream_t stream);
+
+// --- Layouts and decoding ---
+// Checkpoint words (Qidxs_e8p) <-> kernel layout; bytes (Qidxs_e81b) <-> kernel layout.
+void LaunchRepackE8p(const uint64_t* packed, int64_t rows, int64_t cols, uint4* weights, cudaStream_t stream);
+void LaunchExportE8p(const uint4* weights, int64_t rows, int64_t cols, uint64_t* packed, cudaStream_t stream);
+void LaunchRepackE81b(const uint8_t* codes, int64_t rows, int64_t cols, uint2* weights, cudaStream_t stream);
+void LaunchExportE81b(const uint2* weights, int64_t rows, int64_t cols, uint8_t* codes, cudaStream_t stream);
+// Codes <-> checkpoint words.
+void LaunchPack(const uint16_t* codes, int64_t rows, int64_t cols, uint64_t* packed, cudaStream_t stream);
+void LaunchUnpack(const uint64_t* packed, int64_t rows, int64_t cols, uint16_t* codes, cudaStream_t stream);
+
+struct DecodeParams {
+  const uint32_t* tables;
+  const void* weights[kMaxStages];
+  float k[kMaxStages];
+  int32_t e81b_mask, stages;
+  int64_t row_begin, rows, cols, units;
+  void* out;
+  Scalar out_type;
+  int64_t out_stride;
+};
+void LaunchDecode(const DecodeParams& p, cudaStream_t stream);
+// One stage as int8: four (two) times the weight, [rows][cols], for the int8 library product.
+void LaunchExpandInt8(const uint32_t* tables, const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
+                      cudaStream_t stream);
+// buffer fp32 [padded_out][padded_in], rows transformed already, -> columns transformed, cropped, rounded.
+struct DequantizeParams {
+  float* buffer;
+  int64_t padded_in, in_features, out_features;
+  const uint16_t *sv, *su;
+  void* out;
+  Scalar out_type;
+  int64_t out_stride;
+};
+void LaunchScaleColumns(const DequantizeParams& p, const BlockList& in_blocks, int64_t padded_out, cudaStream_t stream);
+void LaunchDequantizeColumns(const DequantizeParams& p, const BlockList& out_blocks, int64_t padded_out, cudaStream_t stream);
+
+}  // namespace glq::kernels

@@ -1,0 +1,101 @@
+// What the E8P kernels are launched with. Plain values: a launch copies them, so that a captured graph
+// does not depend on host memory.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "common/scalar_type.h"
+
+namespace glq::kernels {
+
+inline constexpr int kMaxStages = 4;
+inline constexpr int kMaxSegments = 32;  // stages of all weights of a group call
+inline constexpr int kMaxClusterChunks = 8;
+
+// --- Activations between the kernels -------------------------------------------------------------------
+//
+// digits[k tile][token][digit][64 bytes]: a k tile is 64 columns; digit 0 is hi, 1 is lo, q = 256 hi + lo.
+// The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece q covers the groups
+// 2q and 2q+1 (8 columns each) of the tile:
+//     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
+// that is b0, b1 of the MMA over low nibbles and b0, b1 of the one over high nibbles (layout.h).
+struct TokenHeader {
+  float t;      // m / 32639
+  int32_t kind; // 0 ordinary, 1 the row is zero, 2 the row is NaN
+  int32_t parts; // entries of digit_sums that count
+  int32_t reserved;
+  int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row
+};
+
+struct RhtInputParams {
+  const void* x;
+  Scalar x_type;
+  int32_t tokens;
+  int64_t x_stride;
+  int32_t in_features, dim;  // dim: padded
+  const uint16_t* sv;        // fp16 bits or null for ones
+  bool pretransformed;       // x is v already: only quantize (glq_matmul_e8p)
+  // Either v ...
+  float* v;
+  int64_t v_stride;
+  // ... or digits and headers.
+  uint8_t* digits;
+  bool row_major;  // digits as int8 [token][digit][dim], for a library product, instead of the tiles above
+  TokenHeader* headers;
+  // Cleared on the way: the accumulators of a split product.
+  int32_t* clear;
+  int64_t clear_count;  // a multiple of 4
+};
+
+// One stage of one weight in the product.
+struct Segment {
+  const uint4* weights;  // first row tile; see layout.h
+  int32_t* z;            // [token][digit][padded_out]
+  int32_t first_tile;    // row tiles of the segments before it (of the same codebook)
+  int32_t padded_out;
+};
+
+struct ProductParams {
+  const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
+  const uint8_t* digits;
+  int32_t tokens;
+  int32_t dim;         // padded_in
+  int32_t units;       // ceil(dim / 128)
+  int32_t splits;      // CTAs that share a row along k
+  int32_t warps_k;     // warps of a CTA along k
+  int32_t tiles_e8p, tiles_e81b;  // row tiles in all
+  int32_t segments_e8p, segments_e81b;
+  int32_t chunk_tiles; // row tiles whose sums shared memory holds at a time
+  Segment segments[kMaxSegments];  // E8P first
+};
+
+struct RhtOutputParams {
+  // Sums of the product ...
+  const int32_t* z[kMaxStages];  // per stage [token][digit][dim]
+  float k[kMaxStages];
+  int32_t e81b_mask;             // bit s: stage s is E81B
+  bool signed_sums;              // sums over signed weights (a library product), not over nibbles
+  int32_t stages;
+  const TokenHeader* headers;
+  // ... or rows in fp32 (stages == 0).
+  const float* rows;
+  int64_t rows_stride;
+  bool transform;          // false: write y_rht as it is (glq_matmul_e8p)
+  int32_t tokens, dim;     // dim: padded_out
+  int32_t out_features;
+  const uint16_t* su;      // or null
+  const float* bias;       // or null
+  void* y;
+  Scalar y_type;
+  int64_t y_stride;
+};
+
+// The weights of a group call, whose rows are transformed by one launch.
+struct RhtOutputGroup {
+  int32_t count;
+  RhtOutputParams items[8];
+};
+
+}  // namespace glq::kernels

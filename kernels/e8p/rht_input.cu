@@ -1,0 +1,201 @@
+// Input side of the E8P linear: x -> u = x * SV -> v = B u -> integers (numerics: steps 1 to 4).
+//
+// One cluster of C blocks of 256 threads per token, C = 1, 2, 4 or 8 chunks of 4096 elements. What bounds it is
+// latency, not bytes: a row is 8 to 64 KiB. Rows that do not fit (dim > 32768, or > 4096 on GPUs without
+// clusters) and block lists that are not the binary expansion go through rht_large.cu.
+#include "e8p/rht.cuh"
+
+#include "common/launch.h"
+#include "common/ptx.cuh"
+#include "common/scalar.cuh"
+#include "e8p/digits.cuh"
+#include "e8p/launch.h"
+
+namespace glq::kernels {
+namespace {
+
+// 16 elements of x from `first` on, times SV; zeros from in_features on.
+__device__ __forceinline__ void LoadRow(const RhtInputParams& p, const void* row, int64_t first, float (&r)[16]) {
+  const int size = p.x_type == Scalar::kF32 ? 4 : 2;
+  const auto* bytes = static_cast<const uint8_t*>(row) + first * size;
+  const bool vector = first + 16 <= p.in_features && (reinterpret_cast<uintptr_t>(bytes) & 15) == 0;
+  if (vector && p.x_type == Scalar::kF32) {
+    const auto* v = reinterpret_cast<const float4*>(bytes);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float4 f = v[i];
+      r[4 * i] = f.x, r[4 * i + 1] = f.y, r[4 * i + 2] = f.z, r[4 * i + 3] = f.w;
+    }
+  } else if (vector) {
+    const auto* v = reinterpret_cast<const uint4*>(bytes);
+    const bool bf16 = p.x_type == Scalar::kBF16;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const uint4 u = v[i];
+      const uint32_t w[4] = {u.x, u.y, u.z, u.w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const uint16_t low = static_cast<uint16_t>(w[j]), high = static_cast<uint16_t>(w[j] >> 16);
+        r[8 * i + 2 * j] = bf16 ? __uint_as_float(w[j] << 16) : __half2float(__ushort_as_half(low));
+        r[8 * i + 2 * j + 1] = bf16 ? __uint_as_float(w[j] & 0xFFFF0000u) : __half2float(__ushort_as_half(high));
+      }
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < 16; ++j) r[j] = first + j < p.in_features ? LoadScalar(row, p.x_type, first + j) : 0.0f;
+  }
+}
+
+__device__ __forceinline__ void MultiplySv(const RhtInputParams& p, int64_t first, float (&r)[16]) {
+  if (p.sv == nullptr) return;
+#pragma unroll
+  for (int j = 0; j < 16; ++j) {
+    if (first + j < p.in_features) {
+      r[j] = __fmul_rn(r[j], __half2float(__ushort_as_half(__ldg(p.sv + first + j))));
+    }
+  }
+}
+
+template <int kCluster>
+__global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_constant__ RhtInputParams p) {
+  __shared__ float shared[kChunkShared];
+  __shared__ alignas(16) uint8_t staged[2 * kChunk];  // digits of this block's elements
+  __shared__ uint32_t maxima[kMaxClusterChunks];      // one per block of the cluster
+  __shared__ uint32_t warp_max[kChunkThreads / 32];
+  __shared__ int sums[2];
+
+  const int t = static_cast<int>(threadIdx.x);
+  const int token = static_cast<int>(blockIdx.x / kCluster);
+  const int rank = static_cast<int>(blockIdx.x % kCluster);
+  const uint32_t dim = static_cast<uint32_t>(p.dim);
+  ptx::WaitForPredecessor();
+  ptx::LetSuccessorStart();
+
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kChunkThreads + t; i < p.clear_count / 4;
+       i += static_cast<int64_t>(gridDim.x) * kChunkThreads) {
+    reinterpret_cast<int4*>(p.clear)[i] = make_int4(0, 0, 0, 0);
+  }
+
+  float r[16];
+  const int64_t x_bytes = p.x_type == Scalar::kF32 ? 4 : 2;
+  const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * x_bytes;
+  if (p.pretransformed) {
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      const uint32_t i = ElementIndex<kCluster>(rank, j);
+      r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
+    }
+  } else {
+    const int64_t first = static_cast<int64_t>(rank) * kChunk + 16 * t;
+    LoadRow(p, row, first, r);
+    MultiplySv(p, first, r);
+    RowFwht<kCluster>(r, shared, rank, dim);
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      r[j] = __fmul_rn(r[j], InvSqrtPow2(BlockLog2(ElementIndex<kCluster>(rank, j), dim)));
+    }
+  }
+
+  if (p.v != nullptr) {
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      const uint32_t i = ElementIndex<kCluster>(rank, j);
+      if (i < dim) p.v[token * p.v_stride + i] = ToF32Canonical(r[j]);
+    }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    if constexpr (kCluster > 1) cg::this_cluster().sync();  // others may still read this block's chunk
+#endif
+    return;
+  }
+
+  // The largest |v| of the row, as bits.
+  uint32_t max_bits = 0;
+#pragma unroll
+  for (int j = 0; j < 16; ++j) {
+    const bool inside = ElementIndex<kCluster>(rank, j) < dim;
+    max_bits = max(max_bits, inside ? __float_as_uint(r[j]) & 0x7FFFFFFFu : 0u);
+  }
+  max_bits = __reduce_max_sync(0xFFFFFFFFu, max_bits);
+  if ((t & 31) == 0) warp_max[t >> 5] = max_bits;
+  if (t < 2) sums[t] = 0;
+  __syncthreads();
+#pragma unroll
+  for (int w = 0; w < kChunkThreads / 32; ++w) max_bits = max(max_bits, warp_max[w]);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if constexpr (kCluster > 1) {
+    // Every block writes its maximum to every other; reading after the barrier is local, so that none
+    // has to stay for the others.
+    cg::cluster_group cluster = cg::this_cluster();
+    if (t < kCluster) cluster.map_shared_rank(maxima, t)[rank] = max_bits;
+    cluster.sync();
+#pragma unroll
+    for (int s = 0; s < kCluster; ++s) max_bits = max(max_bits, maxima[s]);
+  }
+#endif
+  const RowScale scale = ScaleOfRow(max_bits);
+
+  // Staged as [s][column / 64 inside this block][digit][64].
+  constexpr int kColumns = kChunk / kCluster;
+  int sum_hi = 0, sum_lo = 0;
+#pragma unroll
+  for (int j = 0; j < 16; ++j) {
+    const bool inside = ElementIndex<kCluster>(rank, j) < dim;
+    const Digits d = inside ? SplitDigits(r[j], scale) : Digits{0, 0};
+    const int s = j % kCluster, column = t + (j / kCluster) * kChunkThreads;
+    const int in_tile = p.row_major ? column & 63 : DigitByte(column & 63);
+    const int at = (s * kColumns + (column & ~63)) * 2 + in_tile;
+    staged[at] = static_cast<uint8_t>(d.hi);
+    staged[at + 64] = static_cast<uint8_t>(d.lo);
+    sum_hi += d.hi;
+    sum_lo += d.lo;
+  }
+  sum_hi = __reduce_add_sync(0xFFFFFFFFu, sum_hi);
+  sum_lo = __reduce_add_sync(0xFFFFFFFFu, sum_lo);
+  if ((t & 31) == 0) {
+    atomicAdd(&sums[0], sum_hi);
+    atomicAdd(&sums[1], sum_lo);
+  }
+  __syncthreads();
+#pragma unroll
+  for (int piece = t; piece < 2 * kChunk / 16; piece += kChunkThreads) {
+    const int s = piece / (2 * kColumns / 16), in_s = piece % (2 * kColumns / 16);
+    const int k_tile = (s * kChunk + rank * kColumns) / 64 + in_s / 8;
+    if (k_tile * 64 < p.dim) {
+      const int digit = in_s % 8 / 4, piece16 = in_s % 4;
+      auto* to = p.digits + (p.row_major ? (static_cast<int64_t>(token) * 2 + digit) * p.dim + k_tile * 64 + piece16 * 16
+                                         : (static_cast<int64_t>(k_tile) * p.tokens + token) * 128 + (in_s % 8) * 16);
+      *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(staged + piece * 16);
+    }
+  }
+  if (t == 0) {
+    TokenHeader* h = p.headers + token;
+    h->digit_sums[rank] = make_int2(sums[0], sums[1]);
+    if (rank == 0) {
+      h->t = scale.t;
+      h->kind = scale.kind;
+      h->parts = kCluster;
+      h->reserved = 0;
+    }
+  }
+}
+
+}  // namespace
+
+int RhtClusterSize(int64_t dim) {
+  int c = 1;
+  while (static_cast<int64_t>(c) * kChunk < dim) c *= 2;
+  return c;
+}
+
+void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream) {
+  const int c = RhtClusterSize(p.dim);
+  LaunchConfig config{dim3(static_cast<unsigned>(p.tokens * c)), dim3(kChunkThreads), 0, c, dependent};
+  auto* kernel = c == 1 ? RhtInputKernel<1> : c == 2 ? RhtInputKernel<2> : c == 4 ? RhtInputKernel<4> : RhtInputKernel<8>;
+  Launch("rht_input", kernel, config, stream, p);
+}
+
+void LoadRhtInputKernels() {
+  LoadKernels(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
+}
+
+}  // namespace glq::kernels

@@ -1,0 +1,325 @@
+#include "cuda/fused_linear.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "e8p/layout.h"
+
+namespace glq::cuda {
+namespace {
+
+Scalar ScalarOf(glq_dtype t) { return t == GLQ_DTYPE_F16 ? Scalar::kF16 : t == GLQ_DTYPE_BF16 ? Scalar::kBF16 : Scalar::kF32; }
+
+int64_t ElementBytes(glq_dtype t) { return (t >> 8 & 255) / 8; }
+
+// Rows [first, first + n) of a matrix.
+Matrix Rows(const Matrix& m, int64_t first, int64_t n) {
+  return {static_cast<std::byte*>(m.data) + first * m.stride * ElementBytes(m.dtype), m.dtype, n, m.cols, m.stride};
+}
+
+kernels::RhtInputParams InputParams(const CudaWeight& w, const Matrix& x) {
+  kernels::RhtInputParams p{};
+  p.x = x.data;
+  p.x_type = ScalarOf(x.dtype);
+  p.tokens = static_cast<int32_t>(x.rows);
+  p.x_stride = x.stride;
+  p.in_features = static_cast<int32_t>(x.cols);
+  p.dim = static_cast<int32_t>(w.meta().padded_in);
+  p.sv = w.sv();
+  return p;
+}
+
+kernels::RhtOutputParams OutputParams(const CudaWeight& w, const Matrix& y) {
+  kernels::RhtOutputParams p{};
+  p.transform = true;
+  p.tokens = static_cast<int32_t>(y.rows);
+  p.dim = static_cast<int32_t>(w.meta().padded_out);
+  p.out_features = static_cast<int32_t>(y.cols);
+  p.su = w.su();
+  p.bias = w.bias();
+  p.y = y.data;
+  p.y_type = ScalarOf(y.dtype);
+  p.y_stride = y.stride;
+  return p;
+}
+
+}  // namespace
+
+Path FusedLinearRunner::PathOf(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const {
+  return PlanProduct(device_, metas, count, tokens, library_.found()).path;
+}
+
+FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::LinearMeta* const* metas, int count,
+                                                    int64_t tokens, Path path) const {
+  WorkspaceCursor cursor(base);
+  Layout l{};
+  const int64_t in = metas[0]->padded_in;
+  l.headers = cursor.Take<kernels::TokenHeader>(tokens);
+  l.digits = cursor.Take<uint8_t>(tokens * in * 2);
+  int64_t largest_stage = 0, largest_output = 0;
+  for (int i = 0; i < count; ++i) {
+    const e8p::LinearMeta& m = *metas[i];
+    l.z_count += static_cast<int64_t>(m.stages.size()) * tokens * 2 * m.padded_out;
+    largest_stage = std::max(largest_stage, m.padded_out * m.padded_in);
+    if (!FitsCluster(device_, m.padded_out, m.out_blocks)) largest_output = std::max(largest_output, m.padded_out);
+  }
+  l.z = cursor.Take<int32_t>(l.z_count);
+  if (!FitsCluster(device_, in, metas[0]->in_blocks)) l.input_buffer = cursor.Take<float>(tokens * in);
+  if (largest_output > 0) l.output_buffer = cursor.Take<float>(tokens * largest_output);
+  if (path == Path::kExpand) {
+    l.expanded = cursor.Take<int8_t>(largest_stage);
+    l.library_workspace = cursor.Take<std::byte>(CublasLt::kWorkspaceBytes);
+  }
+  l.bytes = cursor.used();
+  return l;
+}
+
+size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const uint64_t* ids, int count,
+                                    int64_t max_tokens, int32_t) const {
+  if (max_tokens == 0) return 0;
+  const int64_t tokens = std::min(max_tokens, kSliceTokens);
+  size_t bytes = 0;
+  bool done[kMaxGroup] = {};
+  for (int i = 0; i < count; ++i) {
+    if (done[i]) continue;
+    const e8p::LinearMeta* part[kMaxGroup];
+    int n = 0;
+    for (int j = i; j < count; ++j) {
+      if (ids[j] == ids[i]) part[n++] = metas[j], done[j] = true;
+    }
+    bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, PathOf(part, n, tokens)).bytes);
+  }
+  return bytes;
+}
+
+void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
+                                 int64_t tokens, bool expand, cudaStream_t stream) const {
+  const int64_t in = weights[0]->meta().padded_in;
+  if (plan.path == Path::kExpand) {
+    int32_t* z = layout.z;
+    for (int i = 0; i < count; ++i) {
+      const e8p::LinearMeta& m = weights[i]->meta();
+      for (size_t s = 0; s < m.stages.size(); ++s) {
+        if (expand) {
+          kernels::LaunchExpandInt8(tables_, weights[i]->stage(static_cast<int>(s)),
+                                    m.stages[s].codebook == e8p::Codebook::kE81B, m.padded_out, in, layout.expanded, stream);
+        }
+        library_.MultiplyInt8(layout.expanded, reinterpret_cast<const int8_t*>(layout.digits), z, m.padded_out, in, 2 * tokens,
+                              layout.library_workspace, stream);
+        z += 2 * tokens * m.padded_out;
+      }
+    }
+    return;
+  }
+  kernels::ProductParams p{};
+  p.tables = tables_;
+  p.digits = layout.digits;
+  p.tokens = static_cast<int32_t>(tokens);
+  p.dim = static_cast<int32_t>(in);
+  p.units = static_cast<int32_t>((in + kernels::kUnitCols - 1) / kernels::kUnitCols);
+  // Segments: all E8P stages, then all E81B stages; z in the order of weights and stages.
+  for (const e8p::Codebook codebook : {e8p::Codebook::kE8P, e8p::Codebook::kE81B}) {
+    int32_t* z = layout.z;
+    int32_t tiles = 0;
+    for (int i = 0; i < count; ++i) {
+      const e8p::LinearMeta& m = weights[i]->meta();
+      for (size_t s = 0; s < m.stages.size(); ++s) {
+        if (m.stages[s].codebook == codebook) {
+          p.segments[p.segments_e8p + p.segments_e81b] = {static_cast<const uint4*>(weights[i]->stage(static_cast<int>(s))), z,
+                                                          tiles, static_cast<int32_t>(m.padded_out)};
+          tiles += static_cast<int32_t>(m.padded_out / kernels::kTileRows);
+          ++(codebook == e8p::Codebook::kE8P ? p.segments_e8p : p.segments_e81b);
+        }
+        z += 2 * tokens * m.padded_out;
+      }
+    }
+    (codebook == e8p::Codebook::kE8P ? p.tiles_e8p : p.tiles_e81b) = tiles;
+  }
+  const bool dependent = device_.clusters;
+  if (plan.path == Path::kGemv) {
+    p.splits = plan.gemv.splits;
+    p.warps_k = plan.gemv.warps_k;
+    p.chunk_tiles = plan.gemv.chunk_tiles;
+    if (device_.aligned_tables || p.tiles_e81b == 0) {
+      kernels::LaunchGemv(p, plan.gemv, dependent, stream);
+      return;
+    }
+    // Both tables do not fit beside each other here: one launch each.
+    kernels::ProductParams first = p, second = p;
+    first.tiles_e81b = first.segments_e81b = 0;
+    second.tiles_e8p = second.segments_e8p = 0;
+    std::copy(p.segments + p.segments_e8p, p.segments + p.segments_e8p + p.segments_e81b, second.segments);
+    kernels::LaunchGemv(first, plan.gemv, dependent, stream);
+    kernels::LaunchGemv(second, plan.gemv, dependent, stream);
+    return;
+  }
+  p.splits = plan.gemm_e8p.splits;
+  kernels::LaunchGemm(p, plan.gemm_e8p, false, dependent, stream);
+  if (p.tiles_e81b > 0) {
+    p.splits = plan.gemm_e81b.splits;
+    kernels::LaunchGemm(p, plan.gemm_e81b, true, dependent, stream);
+  }
+}
+
+void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
+                                 void* workspace, bool transform, bool first_slice, cudaStream_t stream) const {
+  const e8p::LinearMeta* metas[kMaxGroup];
+  for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta();
+  const int64_t tokens = x.rows;
+  const ProductPlan plan = PlanProduct(device_, metas, count, tokens, library_.found());
+  const Layout layout = LayOut(workspace, metas, count, tokens, plan.path);
+  const bool dependent = device_.clusters;
+
+  kernels::RhtInputParams in = InputParams(*weights[0], x);
+  in.pretransformed = !transform;
+  in.digits = layout.digits;
+  in.headers = layout.headers;
+  in.row_major = plan.path == Path::kExpand;
+  if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
+  if (layout.input_buffer != nullptr) {
+    kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
+  } else {
+    kernels::LaunchRhtInput(in, dependent, stream);
+  }
+
+  // One weight of one stage stays expanded from slice to slice.
+  Multiply(plan, weights, count, layout, tokens, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
+
+  kernels::RhtOutputGroup group{};
+  int32_t* z = layout.z;
+  for (int i = 0; i < count; ++i) {
+    kernels::RhtOutputParams out = OutputParams(*weights[i], y[i]);
+    out.transform = transform;
+    out.headers = layout.headers;
+    out.signed_sums = plan.path == Path::kExpand;
+    out.stages = static_cast<int32_t>(metas[i]->stages.size());
+    for (int s = 0; s < out.stages; ++s) {
+      const e8p::Stage& stage = metas[i]->stages[static_cast<size_t>(s)];
+      out.z[s] = z;
+      out.k[s] = stage.k;
+      if (stage.codebook == e8p::Codebook::kE81B) out.e81b_mask |= 1 << s;
+      z += 2 * tokens * metas[i]->padded_out;
+    }
+    if (FitsCluster(device_, metas[i]->padded_out, metas[i]->out_blocks)) {
+      group.items[group.count++] = out;
+    } else {
+      kernels::LaunchRhtOutputLarge(out, weights[i]->out_blocks(), layout.output_buffer, stream);
+    }
+  }
+  if (group.count > 0) kernels::LaunchRhtOutput(group, dependent, stream);
+}
+
+void FusedLinearRunner::RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
+                                  void* workspace, bool transform, cudaStream_t stream) const {
+  Matrix part[kMaxGroup];
+  for (int64_t first = 0; first < x.rows; first += kSliceTokens) {
+    const int64_t n = std::min(kSliceTokens, x.rows - first);
+    for (int i = 0; i < count; ++i) part[i] = Rows(y[i], first, n);
+    RunSlice(weights, count, Rows(x, first, n), part, workspace, transform, first == 0, stream);
+  }
+}
+
+void FusedLinearRunner::Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
+                            int32_t, cudaStream_t stream) const {
+  bool done[kMaxGroup] = {};
+  for (int i = 0; i < count; ++i) {
+    if (done[i]) continue;
+    const CudaWeight* part[kMaxGroup];
+    Matrix outputs[kMaxGroup];
+    int n = 0;
+    for (int j = i; j < count; ++j) {
+      if (weights[j]->input_transform_id() != weights[i]->input_transform_id()) continue;
+      part[n] = weights[j];
+      outputs[n++] = y[j];
+      done[j] = true;
+    }
+    RunSlices(part, n, x, outputs, workspace, true, stream);
+  }
+}
+
+void FusedLinearRunner::Matmul(const CudaWeight& weight, const Matrix& v, const Matrix& z, void* workspace, int32_t,
+                               cudaStream_t stream) const {
+  const CudaWeight* list = &weight;
+  RunSlices(&list, 1, v, &z, workspace, false, stream);
+}
+
+size_t FusedLinearRunner::RhtInputWorkspace(const e8p::LinearMeta& m, int64_t max_tokens) const {
+  if (FitsCluster(device_, m.padded_in, m.in_blocks)) return 0;
+  WorkspaceCursor cursor;
+  cursor.Take<float>(std::min(max_tokens, kSliceTokens) * m.padded_in);
+  return cursor.used();
+}
+
+void FusedLinearRunner::RhtInput(const CudaWeight& weight, const Matrix& x, const Matrix& v, void* workspace,
+                                 cudaStream_t stream) const {
+  const bool fits = FitsCluster(device_, weight.meta().padded_in, weight.meta().in_blocks);
+  for (int64_t first = 0; first < x.rows; first += kSliceTokens) {
+    const int64_t n = std::min(kSliceTokens, x.rows - first);
+    kernels::RhtInputParams p = InputParams(weight, Rows(x, first, n));
+    p.v = static_cast<float*>(Rows(v, first, n).data);
+    p.v_stride = v.stride;
+    if (fits) {
+      kernels::LaunchRhtInput(p, device_.clusters, stream);
+    } else {
+      kernels::LaunchRhtInputLarge(p, weight.in_blocks(), static_cast<float*>(workspace), stream);
+    }
+  }
+}
+
+size_t FusedLinearRunner::RhtOutputWorkspace(const e8p::LinearMeta& m, int64_t max_tokens) const {
+  if (FitsCluster(device_, m.padded_out, m.out_blocks)) return 0;
+  WorkspaceCursor cursor;
+  cursor.Take<float>(std::min(max_tokens, kSliceTokens) * m.padded_out);
+  return cursor.used();
+}
+
+void FusedLinearRunner::RhtOutput(const CudaWeight& weight, const Matrix& z, const Matrix& y, void* workspace,
+                                  cudaStream_t stream) const {
+  const bool fits = FitsCluster(device_, weight.meta().padded_out, weight.meta().out_blocks);
+  for (int64_t first = 0; first < z.rows; first += kSliceTokens) {
+    const int64_t n = std::min(kSliceTokens, z.rows - first);
+    kernels::RhtOutputGroup group{};
+    group.count = 1;
+    group.items[0] = OutputParams(weight, Rows(y, first, n));
+    group.items[0].rows = static_cast<const float*>(Rows(z, first, n).data);
+    group.items[0].rows_stride = z.stride;
+    if (fits) {
+      kernels::LaunchRhtOutput(group, device_.clusters, stream);
+    } else {
+      kernels::LaunchRhtOutputLarge(group.items[0], weight.out_blocks(), static_cast<float*>(workspace), stream);
+    }
+  }
+}
+
+std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tokens) const {
+  const e8p::LinearMeta* list = &meta;
+  switch (PathOf(&list, 1, std::max<int64_t>(1, std::min(tokens, kSliceTokens)))) {
+    case Path::kGemv: return "cuda mma u8s8 gemv";
+    case Path::kGemm: return "cuda mma u8s8 gemm";
+    case Path::kExpand: return "cuda int8 expansion and cublaslt";
+  }
+  return "";
+}
+
+std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tokens, int32_t math_mode) const {
+  const e8p::LinearMeta* list = &meta;
+  const uint64_t id = 0;
+  const int64_t slice = std::max<int64_t>(1, std::min(tokens, kSliceTokens));
+  const ProductPlan plan = PlanProduct(device_, &list, 1, slice, library_.found());
+  int64_t bytes = 0;
+  for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
+  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks) -> std::string {
+    if (!FitsCluster(device_, dim, blocks)) return "passes over global memory";
+    return "cluster of " + std::to_string(kernels::RhtClusterSize(dim)) + " blocks of 256 threads per token";
+  };
+  char text[512];
+  std::snprintf(text, sizeof(text),
+                "device: cuda:%d\npath: %s\ninput transform: %s\noutput transform: %s\nweight bytes: %" PRId64
+                "\nworkspace bytes: %zu\n",
+                device_.index, PathName(meta, tokens).c_str(), transform(meta.padded_in, meta.in_blocks).c_str(),
+                transform(meta.padded_out, meta.out_blocks).c_str(), bytes, Workspace(&list, &id, 1, tokens, math_mode));
+  return text + cuda::Describe(plan);
+}
+
+}  // namespace glq::cuda

@@ -1,0 +1,132 @@
+#include "cuda/plan.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "e8p/layout.h"
+
+namespace glq::cuda {
+namespace {
+
+using kernels::GemmPlan;
+using kernels::GemvPlan;
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Shared memory in front of the tables that leaves them where they belong.
+uint32_t FrontLimit(const DeviceTraits& device) {
+  return device.aligned_tables ? 62 * 1024
+                               : static_cast<uint32_t>(device.max_shared_bytes) - kernels::kTableBytes - 1024;
+}
+
+GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int tiles_e81b, int64_t tokens) {
+  const int token_blocks = tokens <= 4 ? 1 : 2;
+  GemvPlan best{};
+  double best_cost = 1e30;
+  for (int warps_k : {16, 8, 4}) {
+    for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) {
+      const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
+      if (splits > device.multiprocessors) continue;
+      const int warp_rows = kernels::kGemvWarps / warps_k;
+      const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(device.multiprocessors / splits, std::max(tiles_e8p, tiles_e81b)));
+      // Units a warp works through, plus what a row tile costs besides its units, plus the price of meeting
+      // other blocks in global memory.
+      const auto steps = [&](int tiles) { return static_cast<double>(CeilDiv(CeilDiv(tiles, blocks), warp_rows)); };
+      const double cost = (steps(tiles_e8p) + 0.6 * steps(tiles_e81b)) * (n + 0.4) + (splits > 1 ? 1.0 : 0.0);
+      if (cost < best_cost - 1e-9) {
+        best_cost = cost;
+        best.units_per_warp = n;
+        best.token_blocks = token_blocks;
+        best.warps_k = warps_k;
+        best.splits = static_cast<int>(splits);
+        best.grid = static_cast<int>(blocks * splits);
+      }
+    }
+  }
+  const int step = kernels::GemvLoadsAhead(best.units_per_warp, token_blocks) * (kernels::kGemvWarps / best.warps_k);
+  const int64_t blocks = best.grid / best.splits;
+  const int64_t tile_bytes = kernels::kTileRows * 2 * tokens * 4;
+  const int64_t wanted = CeilDiv(std::max(tiles_e8p, tiles_e81b), blocks);
+  const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, FrontLimit(device)) / tile_bytes / step);
+  best.chunk_tiles = static_cast<int>(std::min(CeilDiv(wanted, step), limit) * step);
+  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.chunk_tiles * tile_bytes), tiles_e8p > 0,
+                                           tiles_e81b > 0, device.aligned_tables);
+  return best;
+}
+
+GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t tokens, bool e81b) {
+  GemmPlan plan{};
+  plan.token_blocks = tokens <= 16 ? 4 : 8;
+  const int64_t rows = CeilDiv(int64_t{tiles} * kernels::kTileRows, kernels::kGemmRows);
+  const int64_t columns = CeilDiv(tokens, 4 * plan.token_blocks);
+  // The split that keeps the last wave full: time = waves * units of a split, plus what a block costs
+  // before and after its units.
+  int64_t best_splits = 1;
+  double best_cost = 1e30;
+  for (int64_t splits = 1; splits <= std::min<int64_t>(units, 32); ++splits) {
+    const int64_t waves = CeilDiv(rows * columns * splits, device.multiprocessors);
+    const double cost = static_cast<double>(waves) * (static_cast<double>(CeilDiv(units, splits)) + 6.0);
+    if (cost < best_cost - 1e-9) best_cost = cost, best_splits = splits;
+  }
+  plan.splits = static_cast<int>(best_splits);
+  plan.grid = dim3(static_cast<unsigned>(columns), static_cast<unsigned>(rows), static_cast<unsigned>(best_splits));
+  plan.shared_bytes = kernels::SharedBytes(kernels::GemmFrontBytes(plan.token_blocks), !e81b, e81b, device.aligned_tables);
+  return plan;
+}
+
+}  // namespace
+
+bool IsBinaryExpansion(int64_t dim, const std::vector<int64_t>& blocks) { return blocks == e8p::BinaryBlocks(dim); }
+
+bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int64_t>& blocks) {
+  return IsBinaryExpansion(dim, blocks) && dim <= (device.clusters ? kernels::kMaxClusterDim : int64_t{kernels::kChunkElements});
+}
+
+ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                        bool library_product) {
+  ProductPlan plan;
+  const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
+  for (int i = 0; i < count; ++i) {
+    for (const e8p::Stage& s : metas[i]->stages) {
+      (s.codebook == e8p::Codebook::kE8P ? plan.row_tiles_e8p : plan.row_tiles_e81b) +=
+          static_cast<int>(metas[i]->padded_out / kernels::kTileRows);
+    }
+  }
+  if (tokens <= kernels::kGemvMaxTokens) {
+    plan.path = Path::kGemv;
+    plan.gemv = PlanGemv(device, units, plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
+  } else if (tokens >= kExpandTokens && library_product) {
+    plan.path = Path::kExpand;
+  } else {
+    plan.path = Path::kGemm;
+    plan.gemm_e8p = PlanGemm(device, units, plan.row_tiles_e8p, tokens, false);
+    if (plan.row_tiles_e81b > 0) plan.gemm_e81b = PlanGemm(device, units, plan.row_tiles_e81b, tokens, true);
+  }
+  return plan;
+}
+
+std::string Describe(const ProductPlan& plan) {
+  char text[512];
+  if (plan.path == Path::kGemv) {
+    std::snprintf(text, sizeof(text),
+                  "kernel: e8p_gemv<%d units, %d tokens>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
+                  "splits of k over blocks: %d\ngrid: %d blocks of %d threads\nshared bytes: %zu\n",
+                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.grid, kernels::kGemvWarps * 32,
+                  plan.gemv.shared_bytes);
+  } else if (plan.path == Path::kGemm) {
+    std::snprintf(text, sizeof(text),
+                  "kernel: e8p_gemm<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\nsplits of k over blocks: %d E8P, %d E81B\n"
+                  "grid: %u x %u x %u blocks of 512 threads\nshared bytes: %zu\n",
+                  kernels::kGemmRows, 4 * plan.gemm_e8p.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.gemm_e8p.splits, plan.gemm_e81b.splits, plan.gemm_e8p.grid.x, plan.gemm_e8p.grid.y,
+                  plan.gemm_e8p.grid.z, plan.gemm_e8p.shared_bytes);
+  } else {
+    std::snprintf(text, sizeof(text),
+                  "kernel: expansion to int8, cuBLASLt int8 product\nrow tiles: %d E8P, %d E81B\ntokens per slice: %lld\n",
+                  plan.row_tiles_e8p, plan.row_tiles_e81b, static_cast<long long>(kSliceTokens));
+  }
+  return text;
+}
+
+}  // namespace glq::cuda

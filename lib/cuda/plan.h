@@ -1,0 +1,55 @@
+// How an E8P product runs on a GPU: which kernel, tile, split, grid. Decided on the host from shapes and the
+// device alone, so that the same call always runs the same way, captured or not.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "e8p/launch.h"
+#include "e8p/linear.h"
+
+namespace glq::cuda {
+
+struct DeviceTraits {
+  int index = 0;
+  int compute_capability = 0;  // major * 10 + minor
+  int multiprocessors = 0;
+  int max_shared_bytes = 0;    // that a block can opt in to
+  bool clusters = false;       // thread block clusters and programmatic dependent launch (sm_90 and later)
+  bool aligned_tables = false; // see kernels/e8p/layout.h
+};
+
+enum class Path {
+  kGemv,    // up to 8 tokens: digits in registers
+  kGemm,    // more: decoded weights reused over 16 or 32 tokens
+  kExpand,  // many: each stage as int8, then a library product
+};
+
+struct ProductPlan {
+  Path path = Path::kGemv;
+  kernels::GemvPlan gemv{};
+  kernels::GemmPlan gemm_e8p{}, gemm_e81b{};
+  int row_tiles_e8p = 0, row_tiles_e81b = 0;
+  // Sums that several blocks add to must be cleared first.
+  bool adds() const {
+    return path == Path::kGemv ? gemv.splits > 1 : path == Path::kGemm && (gemm_e8p.splits > 1 || gemm_e81b.splits > 1);
+  }
+};
+
+// Tokens of one pass: larger batches run as slices, so that the workspace stops growing.
+inline constexpr int64_t kSliceTokens = 2048;
+// From here on an int8 library product beats decoding in the product (measured on an H200).
+inline constexpr int64_t kExpandTokens = 384;
+
+// A product of the weights `metas` (which share an input transform) with `tokens` rows.
+ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                        bool library_product);
+
+// Whether rows of `dim` elements and these blocks go through one cluster of thread blocks.
+bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int64_t>& blocks);
+bool IsBinaryExpansion(int64_t dim, const std::vector<int64_t>& blocks);
+
+std::string Describe(const ProductPlan& plan);
+
+}  // namespace glq::cuda
