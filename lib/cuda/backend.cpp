@@ -169,7 +169,7 @@ class CudaBackend final : public Backend {
     CheckCuda(cudaStreamSynchronize(Native(stream)), "cudaStreamSynchronize");
   }
 
-  bool WaitForDevice() override {
+  bool WaitForDevice() noexcept override {
     const ScopedDevice device(traits_.index);
     // Waiting for the device would spoil a capture of this thread; a capture elsewhere makes the call fail, and
     // then what waits to be released waits on.
