@@ -241,8 +241,8 @@ Range RangeOf(const glq_view& view) {
 }
 
 MatrixArg CheckMatrix(const ArgName& name, const glq_view* view, const glq_device& device, Access access,
-                      DtypeSet accepted, Extent rows, Extent cols) {
-  CheckView(name, view);
+                      DtypeSet accepted, Extent rows, Extent cols, Alignment alignment) {
+  CheckView(name, view, alignment);
   const glq_view& v = *view;
   CheckDtype(name, v, accepted);
   if (v.ndim != 1 && v.ndim != 2) FailArg(GLQ_E_SHAPE, name, ".ndim = %d, expected 1 or 2", v.ndim);

@@ -70,7 +70,7 @@ struct MatrixArg {
 
 // A matrix on `device` with unit column stride; a vector stands for one row.
 MatrixArg CheckMatrix(const ArgName& name, const glq_view* view, const glq_device& device, Access access,
-                      DtypeSet accepted, Extent rows, Extent cols);
+                      DtypeSet accepted, Extent rows, Extent cols, Alignment alignment = Alignment::kElement);
 
 void CheckDisjoint(const ArgName& output, const Range& a, const ArgName& other, const Range& b);
 

@@ -16,7 +16,6 @@
 #include "cpu/targets.h"
 
 namespace glq {
-namespace {
 
 int32_t UsableProcessors() {
 #if defined(__linux__)
@@ -25,6 +24,8 @@ int32_t UsableProcessors() {
 #endif
   return static_cast<int32_t>(std::thread::hardware_concurrency());
 }
+
+namespace {
 
 std::string ModelName() {
   std::ifstream file("/proc/cpuinfo");

@@ -86,6 +86,8 @@ class Quantizer {
   double GetHessian(void* out, glq_dtype dtype, int64_t stride) const;
   double samples() const { return samples_; }
   bool in_cancelled_run() const { return progress_.active; }
+  // Forgets a cancelled run; the Hessian stays.
+  void Abandon() { progress_ = {}; }
 
   Outcome Run(const MatrixView& weight, ProgressFn progress, void* user, Result* result);
 
