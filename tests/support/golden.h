@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -29,7 +30,11 @@ struct GoldenArray {
 
 class Golden {
  public:
-  static std::string Dir() { return std::string(GLQ_TEST_DATA_DIR) + "/golden/"; }
+  // GLQ_GOLDEN_DIR, for programs that run on another machine, or the folder of the source tree.
+  static std::string Dir() {
+    if (const char* dir = std::getenv("GLQ_GOLDEN_DIR")) return std::string(dir) + "/";
+    return std::string(GLQ_TEST_DATA_DIR) + "/golden/";
+  }
 
   explicit Golden(const std::string& manifest = "manifest.tsv") {
     std::ifstream in(Dir() + manifest);
