@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import sys
 import threading
 from typing import Any, Callable
 
 from ._glq_cffi import ffi
 
-_UnraisableHookArgs: Any = getattr(sys, "UnraisableHookArgs")  # a struct sequence; type checkers know only its protocol
 _keys = itertools.count(1)  # next() on it is atomic
 _kept: dict[int, Any] = {}
 _lock = threading.Lock()
@@ -55,15 +53,10 @@ def release_kept(user: Any) -> None:
 @immortal
 @ffi.callback("void(void *, int32_t, const char *, const char *)")
 def log_message(user: Any, level: int, category: Any, message: Any) -> None:
-    """A glq_log_fn: hands the message to the Python function kept under `user`. Its exceptions are only reported."""
+    """A glq_log_fn: hands the message to the Python function kept under `user`. Its exceptions end here, on stderr."""
     function: Callable[[int, str, str], None] | None = kept(user)
     if function is not None:
-        try:
-            function(level, ffi.string(category).decode("utf-8", "replace"),
-                     ffi.string(message).decode("utf-8", "replace"))
-        except BaseException as error:
-            details = (type(error), error, error.__traceback__, "glq: the log function raised", function)
-            sys.unraisablehook(_UnraisableHookArgs(details))
+        function(level, ffi.string(category).decode("utf-8", "replace"), ffi.string(message).decode("utf-8", "replace"))
 
 
 class Progress:

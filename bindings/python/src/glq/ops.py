@@ -258,14 +258,11 @@ def dequantize(weight: Tensor, out: Any = None, *, dtype: Any = "float32", works
     """The effective weight W [out_features, in_features], both rotations undone. Not needed to run."""
     call = _Call(weight, stream)
     result, target = call.output(out, (weight.out_features, weight.in_features), DType.of(dtype), None)
-    if workspace is None:
+    if workspace is None:  # as large as the weight expanded, so it is not kept for later calls
         size = ffi.new("size_t *")
         check(call.lib.glq_dequantize_workspace(call.native, call.handle, call.opts, size))
-        scratch = Workspace(call.context, int(size[0]))._c if call.context.is_cpu else \
-            call.context._workspace(int(size[0]), call.stream)
-    else:
-        scratch = workspace._c
-    check(call.lib.glq_dequantize(call.native, call.stream, call.handle, target._c, scratch, call.opts))
+        workspace = Workspace(call.context, int(size[0]))
+    check(call.lib.glq_dequantize(call.native, call.stream, call.handle, target._c, workspace._c, call.opts))
     return result
 
 
