@@ -55,22 +55,23 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
   WorkspaceCursor cursor(base);
   Layout l{};
   const int64_t in = metas[0]->padded_in;
+  int64_t largest_stage = 0, largest_output = 0;
+  for (int i = 0; i < count; ++i) largest_stage = std::max(largest_stage, metas[i]->padded_out * in);
+  if (path == Path::kExpand) {
+    // First, where it does not depend on the number of tokens: slices of different sizes share it.
+    l.expanded = cursor.Take<int8_t>(largest_stage);
+    l.library_workspace = cursor.Take<std::byte>(CublasLt::kWorkspaceBytes);
+  }
   l.headers = cursor.Take<kernels::TokenHeader>(tokens);
   l.digits = cursor.Take<uint8_t>(tokens * in * 2);
-  int64_t largest_stage = 0, largest_output = 0;
   for (int i = 0; i < count; ++i) {
     const e8p::LinearMeta& m = *metas[i];
     l.z_count += static_cast<int64_t>(m.stages.size()) * tokens * 2 * m.padded_out;
-    largest_stage = std::max(largest_stage, m.padded_out * m.padded_in);
     if (!FitsCluster(device_, m.padded_out, m.out_blocks)) largest_output = std::max(largest_output, m.padded_out);
   }
   l.z = cursor.Take<int32_t>(l.z_count);
   if (!FitsCluster(device_, in, metas[0]->in_blocks)) l.input_buffer = cursor.Take<float>(tokens * in);
   if (largest_output > 0) l.output_buffer = cursor.Take<float>(tokens * largest_output);
-  if (path == Path::kExpand) {
-    l.expanded = cursor.Take<int8_t>(largest_stage);
-    l.library_workspace = cursor.Take<std::byte>(CublasLt::kWorkspaceBytes);
-  }
   l.bytes = cursor.used();
   return l;
 }
