@@ -13,10 +13,10 @@ namespace {
 std::atomic<size_t> in_use{0}, peak{0};
 
 // Blocks carry their size in front, at a distance that keeps the alignment.
-void* Take(size_t bytes, size_t align) {
+void* TryTake(size_t bytes, size_t align) noexcept {
   align = std::max(align, sizeof(size_t) * 2);
   void* block = std::aligned_alloc(align, (bytes + align + align - 1) / align * align);
-  if (block == nullptr) throw std::bad_alloc();
+  if (block == nullptr) return nullptr;
   char* out = static_cast<char*>(block) + align;
   std::memcpy(out - sizeof(size_t), &bytes, sizeof(size_t));
   const size_t now = in_use += bytes;
@@ -24,6 +24,12 @@ void* Take(size_t bytes, size_t align) {
   while (now > seen && !peak.compare_exchange_weak(seen, now)) {
   }
   return out;
+}
+
+void* Take(size_t bytes, size_t align) {
+  void* p = TryTake(bytes, align);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
 }
 
 void Give(void* p, size_t align) noexcept {
@@ -41,6 +47,14 @@ void* operator new(size_t n) { return Take(n, 16); }
 void* operator new[](size_t n) { return Take(n, 16); }
 void* operator new(size_t n, std::align_val_t a) { return Take(n, static_cast<size_t>(a)); }
 void* operator new[](size_t n, std::align_val_t a) { return Take(n, static_cast<size_t>(a)); }
+void* operator new(size_t n, const std::nothrow_t&) noexcept { return TryTake(n, 16); }
+void* operator new[](size_t n, const std::nothrow_t&) noexcept { return TryTake(n, 16); }
+void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return TryTake(n, static_cast<size_t>(a));
+}
+void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return TryTake(n, static_cast<size_t>(a));
+}
 void operator delete(void* p) noexcept { Give(p, 16); }
 void operator delete[](void* p) noexcept { Give(p, 16); }
 void operator delete(void* p, size_t) noexcept { Give(p, 16); }
