@@ -6,6 +6,8 @@
 #define GLQ_CPU_DECODE_INL_H_
 #endif
 
+#include <cstring>
+
 #include "cpu/matmul.h"
 #include "cpu/plane_tables.h"
 #include "cpu/simd.h"
@@ -127,37 +129,56 @@ HWY_INLINE void DecodeBlocks(e8p::Codebook codebook, const uint8_t* blocks, int6
 
 #else  // !GLQ_BYTE_PLANES
 
-// Blocks of one tile -> subvectors `step` bytes apart.
+// Keeps a word in a general register. Compilers else gather bytes and words through vector registers here, which
+// takes more than twice as long.
+HWY_INLINE uint32_t InRegister(uint32_t word) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  asm("" : "+r"(word));
+#endif
+  return word;
+}
+
+// Blocks of one tile -> subvectors `step` bytes apart; at most kChunkBlocks. All words are looked up before the
+// first is split: a vector load right behind the stores of its lanes would wait for them.
 HWY_INLINE void DecodeBlocks(e8p::Codebook codebook, const uint8_t* blocks, int64_t count, uint8_t* to, int64_t step) {
   const DecU8 d;
   const hn::Repartition<uint16_t, DecU8> d16;
   constexpr int64_t kBytes = static_cast<int64_t>(hn::MaxLanes(d));
+  constexpr int64_t kTileBytes = kTileRows * 4;
   const e8p::NibbleTables& tables = e8p::Nibbles();
-  const auto nibble = hn::Set(d, uint8_t{15});
-  HWY_ALIGN uint32_t words[4][kTileRows];
+  HWY_ALIGN uint32_t words[kChunkBlocks * 4 * kTileRows];  // [block][group][row]
   for (int64_t b = 0; b < count; ++b) {
     const uint8_t* codes = blocks + b * BlockBytes(codebook);
+    uint32_t* out = words + b * 4 * kTileRows;
     if (codebook == e8p::Codebook::kE8P) {
       for (int64_t r = 0; r < kTileRows; ++r) {
+        uint32_t index, sign;  // of four groups, the first lowest
+        std::memcpy(&index, codes + 4 * r, 4);
+        std::memcpy(&sign, codes + kBlockCodes + 4 * r, 4);
+        index = InRegister(index);
+        sign = InRegister(sign);
         for (int g = 0; g < 4; ++g) {
-          words[g][r] = tables.magnitude[codes[4 * r + g]] ^ tables.sign[codes[kBlockCodes + 4 * r + g]];
+          out[g * kTileRows + r] =
+              InRegister(tables.magnitude[index >> (8 * g) & 255] ^ tables.sign[sign >> (8 * g) & 255]);
         }
       }
     } else {
       for (int64_t r = 0; r < kTileRows; ++r) {
-        for (int g = 0; g < 4; ++g) words[g][r] = tables.e81b[codes[4 * r + g]];
+        for (int g = 0; g < 4; ++g) out[g * kTileRows + r] = InRegister(tables.e81b[codes[4 * r + g]]);
       }
     }
-    for (int g = 0; g < 4; ++g) {
-      const uint8_t* from = reinterpret_cast<const uint8_t*>(words[g]);
-      for (int64_t i = 0; i < kTileRows * 4; i += kBytes) {
-        const auto word = hn::Load(d, from + i);
-        const auto high = hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(d16, word)));
-        hn::Store(hn::And(word, nibble), d, to + 2 * g * step + i);
-        hn::Store(hn::And(high, nibble), d, to + (2 * g + 1) * step + i);
-      }
+  }
+  const auto nibble = hn::Set(d, uint8_t{15});
+  const auto* from = reinterpret_cast<const uint8_t*>(words);
+  for (int64_t group = 0; group < 4 * count; ++group) {
+    for (int64_t i = 0; i < kTileBytes; i += kBytes) {
+      const auto word = hn::Load(d, from + i);
+      const auto high = hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(d16, word)));
+      hn::Store(hn::And(word, nibble), d, to + i);
+      hn::Store(hn::And(high, nibble), d, to + step + i);
     }
-    to += 8 * step;
+    from += kTileBytes;
+    to += 2 * step;
   }
 }
 

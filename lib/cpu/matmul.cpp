@@ -22,6 +22,7 @@
 #define HWY_TARGET_INCLUDE "cpu/matmul.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 #include "cpu/convert-inl.h"
@@ -126,8 +127,8 @@ HWY_INLINE void FinishRows(const MatmulArgs& args, int s, int64_t token, const i
   const StageBlocks& stage = args.stages[s];
   const RowScale& scale = args.scales[token];
   if (scale.kind != RowScale::kNormal) {
-    const auto value =
-        scale.kind == RowScale::kZero ? hn::Zero(df) : hn::BitCast(df, hn::Set(hn::RebindToUnsigned<decltype(df)>(), kCanonicalNan));
+    const uint32_t bits = scale.kind == RowScale::kZero ? 0 : kCanonicalNan;
+    const auto value = hn::BitCast(df, hn::Set(hn::RebindToUnsigned<decltype(df)>(), bits));
     for (int64_t r = 0; r < rows; r += kStep) hn::StoreU(value, df, y + r);
     return;
   }
@@ -147,8 +148,29 @@ HWY_INLINE void FinishRows(const MatmulArgs& args, int s, int64_t token, const i
   }
 }
 
+// Asks for the chunk of codes that is decoded after the one at block b of stage s, while that is multiplied:
+// the decoder reads in bursts, too short for the hardware to foresee.
 template <int kTiles>
-HWY_INLINE void TilePath(const MatmulArgs& args, int64_t tile, MatmulScratch* scratch) {
+HWY_INLINE void PrefetchNext(const MatmulArgs& args, int64_t tile, int64_t end, int s, int64_t b) {
+  const int64_t blocks = args.cols / kBlockCols;
+  b += kChunkBlocks;
+  if (b >= blocks) {
+    b = 0;
+    if (++s == args.num_stages) {
+      s = 0;
+      tile += kTiles;
+    }
+  }
+  const int64_t block_bytes = BlockBytes(args.stages[s].codebook);
+  const int64_t bytes = HWY_MIN(kChunkBlocks, blocks - b) * block_bytes;
+  for (int64_t k = tile; k < HWY_MIN(end, tile + kTiles); ++k) {
+    const uint8_t* codes = args.stages[s].blocks + (k * blocks + b) * block_bytes;
+    for (int64_t i = 0; i < bytes; i += 64) hwy::Prefetch(codes + i);
+  }
+}
+
+template <int kTiles>
+HWY_INLINE void TilePath(const MatmulArgs& args, int64_t tile, int64_t end, MatmulScratch* scratch) {
   constexpr int64_t kRows = kTiles * kTileRows;
   const int64_t blocks = args.cols / kBlockCols;
   for (int s = 0; s < args.num_stages; ++s) {
@@ -162,6 +184,7 @@ HWY_INLINE void TilePath(const MatmulArgs& args, int64_t tile, MatmulScratch* sc
         DecodeBlocks(stage.codebook, codes + (k * blocks + b) * block_bytes, count, scratch->tile + k * kTileRows * 4,
                      kRowsAtOnce * 4);
       }
+      PrefetchNext<kTiles>(args, tile, end, s, b);
       for (int64_t first = 0; first < args.tokens; first += kTokenGroup) {
         const int64_t group = HWY_MIN(kTokenGroup, args.tokens - first);
         const int64_t step = 8 * group;
@@ -226,7 +249,8 @@ HWY_INLINE void DirectPath(const MatmulArgs& args, int64_t tile, MatmulScratch* 
       run(E81bPlanes());
     }
     for (int t = 0; t < kT; ++t) {
-      FinishRows(args, s, t, scratch->sums + t * 2 * kRowsAtOnce, kTileRows, args.y + t * args.y_stride + tile * kTileRows);
+      FinishRows(args, s, t, scratch->sums + t * 2 * kRowsAtOnce, kTileRows,
+                 args.y + t * args.y_stride + tile * kTileRows);
     }
   }
 }
@@ -241,8 +265,8 @@ void MatmulTiles(const MatmulArgs& args, int64_t begin, int64_t end, MatmulScrat
     for (; tile < end; ++tile) DirectPath<2>(args, tile, scratch);
   }
 #endif
-  for (; tile + kTilesAtOnce <= end; tile += kTilesAtOnce) TilePath<kTilesAtOnce>(args, tile, scratch);
-  for (; tile < end; ++tile) TilePath<1>(args, tile, scratch);
+  for (; tile + kTilesAtOnce <= end; tile += kTilesAtOnce) TilePath<kTilesAtOnce>(args, tile, end, scratch);
+  for (; tile < end; ++tile) TilePath<1>(args, tile, end, scratch);
 }
 
 // The integers of four codes of one row, as fp32.
@@ -270,7 +294,8 @@ void DecodeRow(const StageBlocks* stages, int num_stages, int64_t cols, int64_t 
   for (int64_t b = 0; b < blocks; ++b) {
     for (int s = 0; s < num_stages; ++s) {
       const StageBlocks& stage = stages[s];
-      CodesToFloats(stage.codebook, stage.blocks + (tile * blocks + b) * BlockBytes(stage.codebook), tile_row, integers);
+      const uint8_t* block = stage.blocks + (tile * blocks + b) * BlockBytes(stage.codebook);
+      CodesToFloats(stage.codebook, block, tile_row, integers);
       const auto k = hn::Set(d, stage.k);
       for (int64_t i = 0; i < kBlockCols; i += kStep) {
         const auto n = hn::Load(d, integers + i);

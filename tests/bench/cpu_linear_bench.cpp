@@ -1,5 +1,5 @@
 // Times the E8P linear and the bf16 matrix-vector product on the CPU: medians in milliseconds per call,
-// transforms included, weights cycled through more memory than the last-level cache would keep busy.
+// transforms included. E8P weights are cycled through some 96 MB, so that they come from memory.
 //   cpu_linear_bench [--csv] [--quick] [--target NAME]
 #include <algorithm>
 #include <chrono>
@@ -92,7 +92,8 @@ struct Bench {
     for (uint16_t& s : sv) s = rng() & 1 ? 0x3C00 : 0xBC00;
     for (uint16_t& s : su) s = rng() & 1 ? 0x3C00 : 0xBC00;
     // Copies of the weights, so that they come from memory as those of a model's next layer do.
-    const int copies = static_cast<int>(std::clamp<int64_t>(int64_t{96} << 20 >> 20, 1, 8));
+    constexpr int64_t kCycled = int64_t{96} << 20;
+    const int copies = static_cast<int>(std::clamp<int64_t>(kCycled / (rows * cols * bits / 8), 2, 24));
     std::vector<std::unique_ptr<E8pWeights>> weights;
     for (int i = 0; i < copies; ++i) {
       weights.push_back(std::make_unique<E8pWeights>(meta, pointers.data(), sv.data(), su.data(), nullptr,

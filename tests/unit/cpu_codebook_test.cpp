@@ -24,7 +24,8 @@ TEST(Sha256, KnownDigests) {
 TEST(Codebook, AllE8pCodesHaveThePublishedDigest) {
   std::vector<int8_t> table(65536 * 8);
   for (size_t c = 0; c < 65536; ++c) DecodeE8p(static_cast<uint16_t>(c), &table[c * 8]);
-  EXPECT_EQ(test::Sha256(table.data(), table.size()), "ea3883a85a627590ca74626320a2a691943386a8c89ac72cdb6388bfe7da5cc0");
+  EXPECT_EQ(test::Sha256(table.data(), table.size()),
+            "ea3883a85a627590ca74626320a2a691943386a8c89ac72cdb6388bfe7da5cc0");
 }
 
 TEST(Codebook, AllE81bCodesHaveThePublishedDigest) {

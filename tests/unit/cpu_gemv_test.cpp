@@ -129,7 +129,8 @@ TEST(Half, VectorConversionsAreTheScalarOnes) {
       std::memcpy(half.matrix().Row(h), &bits, 2);
       std::memcpy(brain.matrix().Row(h), &bits, 2);
       // Around the values of binary16, and anywhere.
-      uint32_t f = std::bit_cast<uint32_t>(HalfToFloat(bits)) + static_cast<uint32_t>(Uniform(rng, -2, 2)) + (h % 3 == 0 ? 0x1000 : 0);
+      uint32_t f = std::bit_cast<uint32_t>(HalfToFloat(bits)) + static_cast<uint32_t>(Uniform(rng, -2, 2));
+      if (h % 3 == 0) f += 0x1000;
       if (h % 4 == 0) f = static_cast<uint32_t>(rng());
       std::memcpy(single.matrix().Row(h), &f, 4);
     }

@@ -107,7 +107,8 @@ TEST(ExactGolden, EveryTarget) {
 TEST(RhtGolden, CloseToFloat64) {
   const Golden golden;
   const auto pool = MakeThreadPool(1);
-  for (const std::string name : {"bd_64x64", "bd_96x192", "bd_48x80", "pow2_48x80", "bd_100x200", "bd_112x960", "bd_16x33"}) {
+  for (const std::string name :
+       {"bd_64x64", "bd_96x192", "bd_48x80", "pow2_48x80", "bd_100x200", "bd_112x960", "bd_16x33"}) {
     SCOPED_TRACE(name);
     const std::string at = "rht/" + name;
     const auto x = golden.Load(at + "/x"), v = golden.Load(at + "/x_rht_f64");
@@ -132,7 +133,8 @@ TEST(RhtGolden, CloseToFloat64) {
                {made_v.data(), Scalar::kF32, tokens, l.meta.padded_in, l.meta.padded_in}, *pool);
       test::Workspace workspace(RhtOutputWorkspace(l.meta, tokens, 1));
       RhtOutput(*weights, {ys.data(), Scalar::kF32, tokens, l.meta.padded_out, l.meta.padded_out},
-                {made_y.data(), Scalar::kF32, tokens, l.meta.out_features, l.meta.out_features}, workspace.get(), *pool);
+                {made_y.data(), Scalar::kF32, tokens, l.meta.out_features, l.meta.out_features}, workspace.get(),
+                *pool);
       for (size_t i = 0; i < made_v.size(); ++i) EXPECT_NEAR(made_v[i], expected_v[i], 4e-6) << i;
       for (size_t i = 0; i < made_y.size(); ++i) EXPECT_NEAR(made_y[i], expected_y[i], 4e-6) << i;
     });

@@ -101,9 +101,11 @@ TEST(Linear, LargestSums) {
     l.packed.push_back(std::vector<uint8_t>(static_cast<size_t>(16 * e8p::kMaxDim / 4)));
     for (size_t i = 0; i < l.packed[0].size(); i += 8) std::fill_n(&l.packed[0][i], 4, uint8_t{226});
     Buffer x(Scalar::kF32, 3, e8p::kMaxDim);
-    // 127.5 / 128 of the maximum: high and low digit both near their ends.
+    // High digits of 127 with low digits of 127 and of -128: both digits at their ends.
     for (int64_t t = 0; t < 3; ++t) {
-      for (int64_t j = 0; j < e8p::kMaxDim; ++j) x.Set(t, j, static_cast<float>(sign) * (j == 7 ? 32639.0f : t == 1 ? 32512.0f + 127.0f : 32384.0f));
+      for (int64_t j = 0; j < e8p::kMaxDim; ++j) {
+        x.Set(t, j, static_cast<float>(sign) * (j == 7 || t == 1 ? 32639.0f : 32384.0f));
+      }
     }
     ExpectFusedIsReference(l, x, Scalar::kF32);
   }
@@ -350,7 +352,8 @@ TEST(Pieces, DequantizedWeightsPredictTheOutput) {
     for (int64_t i = 0; i < 90; ++i) {
       double sum = l.meta.has_bias ? l.bias[static_cast<size_t>(i)] : 0.0;
       for (int64_t j = 0; j < 170; ++j) {
-        sum += double{static_cast<const float*>(dense.matrix().Row(i))[j]} * static_cast<const float*>(x.matrix().Row(t))[j];
+        sum += double{static_cast<const float*>(dense.matrix().Row(i))[j]} *
+               static_cast<const float*>(x.matrix().Row(t))[j];
       }
       const double difference = static_cast<const float*>(y.matrix().Row(t))[i] - sum;
       error += difference * difference;
@@ -381,7 +384,8 @@ TEST(Weights, ExportIsWhatCameInAndSizeIsThatOfTheCodes) {
       weights.ExportStage(static_cast<int>(s), out.data() + 1);
       EXPECT_EQ(std::vector<uint8_t>(out.begin() + 1, out.end()), l.packed[s]);
     }
-    const size_t vectors = (l.Sv() ? l.sv.size() * 2 : 0) + (l.Su() ? l.su.size() * 2 : 0) + (l.Bias() ? l.bias.size() * 4 : 0);
+    const size_t vectors =
+        (l.Sv() ? l.sv.size() * 2 : 0) + (l.Su() ? l.su.size() * 2 : 0) + (l.Bias() ? l.bias.size() * 4 : 0);
     EXPECT_GE(weights.bytes(), bytes + vectors);
     EXPECT_LE(weights.bytes(), bytes + vectors + 256 * (l.packed.size() + 3));
   }
