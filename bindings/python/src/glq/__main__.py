@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_FAILED
-    except (GlqError, LibraryLoadError, OSError, ModuleNotFoundError) as error:
+    except (GlqError, LibraryLoadError, OSError) as error:
         print(f"glq {options.command}: {error}", file=sys.stderr)
         return EXIT_FAILED
     finally:

@@ -66,17 +66,19 @@ class Progress:
         self.function = function
         self.error: BaseException | None = None
 
-    def __call__(self, done: int, total: int, phase: str) -> int:
-        try:
-            return 1 if self.function(done, total, phase) is False else 0
-        except BaseException as error:  # KeyboardInterrupt too: it stops the run and is raised again after it
-            self.error = error
-            return 1
+
+def _progress_failed(kind: Any, error: BaseException, trace: Any) -> None:
+    """Notes what a progress function raised (or Ctrl-C, at any point in here), for the run to raise again."""
+    progress: Progress | None = kept(trace.tb_frame.f_locals["user"])
+    if progress is not None:
+        progress.error = error
 
 
 @immortal
-@ffi.callback("int32_t(void *, int64_t, int64_t, const char *)")
+@ffi.callback("int32_t(void *, int64_t, int64_t, const char *)", error=1, onerror=_progress_failed)
 def report_progress(user: Any, done: int, total: int, phase: Any) -> int:
-    """A glq_progress_fn; `user` is the key of a Progress."""
+    """A glq_progress_fn; `user` is the key of a Progress. An exception stops the run."""
     progress: Progress | None = kept(user)
-    return 0 if progress is None else progress(done, total, ffi.string(phase).decode("utf-8", "replace"))
+    if progress is None:
+        return 0
+    return 1 if progress.function(done, total, ffi.string(phase).decode("utf-8", "replace")) is False else 0

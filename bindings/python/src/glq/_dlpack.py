@@ -47,7 +47,8 @@ class Imported:
 
     def release(self) -> Any:
         """Gives the managed struct away: whoever gets it calls its deleter."""
-        return ffi.gc(self.managed, None)
+        ffi.gc(self.managed, None)  # takes the destructor off this very object
+        return self.managed
 
 
 def stream_number(stream: Any) -> int:

@@ -43,7 +43,7 @@ def _open(path: str) -> Any:
     try:
         lib = ffi.dlopen(path)
         abi, version = lib.glq_abi_version(), lib.glq_version()
-    except AttributeError as error:
+    except ffi.error as error:  # a symbol that is not there
         raise OSError(f"not libglq: {error}") from None
     needed = version_text(c.GLQ_VERSION)
     if abi != c.GLQ_ABI_VERSION:

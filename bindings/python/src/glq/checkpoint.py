@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files in the GLQ layout, read memory-mapped by the library, written with `safetensors`."""
+"""Checkpoints: safetensors files in the GLQ layout, read memory-mapped by the library, written here."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ _STORED = {
     "U16": "uint16", "F16": "float16", "BF16": "bfloat16", "I32": "int32", "U32": "uint32", "F32": "float32",
     "F64": "float64", "I64": "int64", "U64": "uint64",
 }
+_NAMES = {name: stored for stored, name in _STORED.items()}
+_WIDTHS = {stored: 1 if stored == "BOOL" or stored.startswith("F8") else int(stored.lstrip("BFIU")) // 8
+           for stored in _STORED}
 
 
 @dataclass(frozen=True)
@@ -249,6 +252,19 @@ class StoredTensor:
     data: np.ndarray[Any, np.dtype[np.uint8]]
 
 
+def _bytes_of(thing: np.ndarray[Any, Any] | View | Tensor | StoredTensor) -> tuple[str, tuple[int, ...], Any]:
+    """safetensors' name of the dtype, the shape, and the bytes as a contiguous array."""
+    if isinstance(thing, StoredTensor):
+        return thing.dtype, thing.shape, np.ascontiguousarray(thing.data)
+    if isinstance(thing, np.ndarray):
+        name, array = thing.dtype.newbyteorder("=").name, thing.astype(thing.dtype.newbyteorder("<"), copy=False)
+    else:
+        name, array = str(thing.dtype), thing.numpy()
+    if name not in _NAMES:
+        raise ArgumentError(c.GLQ_E_DTYPE, f"dtype {name} cannot be stored; safetensors has: {', '.join(_NAMES)}")
+    return _NAMES[name], thing.shape, np.ascontiguousarray(array)
+
+
 def write_tensors(
     path: str | os.PathLike[str],
     tensors: Mapping[str, np.ndarray[Any, Any] | View | Tensor | StoredTensor],
@@ -256,37 +272,34 @@ def write_tensors(
 ) -> None:
     """Writes a safetensors file; a half-written one never appears under `path`.
 
+    The same tensors give the same bytes always (the safetensors package orders metadata differently every time), and
+    nothing is held in memory that was not before.
+
     Raises:
-        ModuleNotFoundError: The package `safetensors` is not installed.
+        ArgumentError: A dtype that the format does not have.
     """
-    try:
-        from safetensors import TensorSpec, serialize_file
-    except ImportError:
-        raise ModuleNotFoundError("writing checkpoints needs the package safetensors, version 0.8 or later "
-                                  "(pip install 'glq[safetensors]')") from None
-    specs: dict[str, Any] = {}
-    alive: list[Any] = []  # the writer gets bare addresses
-    for name, thing in tensors.items():
-        if isinstance(thing, StoredTensor):
-            data = np.ascontiguousarray(thing.data)
-            dtype, shape = _STORED[thing.dtype], thing.shape
-        elif isinstance(thing, np.ndarray):
-            dtype, shape = thing.dtype.name, thing.shape
-            data = np.ascontiguousarray(thing.astype(thing.dtype.newbyteorder("<"), copy=False))
-        else:
-            dtype, shape, data = str(thing.dtype), thing.shape, np.ascontiguousarray(thing.numpy())
-        alive.append(data)
-        specs[name] = TensorSpec(dtype=dtype, shape=list(shape), data_ptr=data.ctypes.data, data_len=data.nbytes)
+    parts = {name: _bytes_of(thing) for name, thing in tensors.items()}
+    # Wide types first, so that every tensor is aligned to its element.
+    order = sorted(parts, key=lambda name: (-_WIDTHS.get(parts[name][0], 1), name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset = 0
+    for name in order:
+        dtype, shape, data = parts[name]
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + data.nbytes]}
+        offset += data.nbytes
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
     target = Path(path)
     temporary = target.with_name(target.name + ".part")
     try:
-        serialize_file(specs, os.fspath(temporary), metadata=dict(metadata or {}))
+        with temporary.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for name in order:
+                file.write(parts[name][2].reshape(-1).view(np.uint8))
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    finally:
-        del alive
 
 
 def layer_tensors(name: str, weight: Tensor, *, stream: Any = None) -> dict[str, np.ndarray[Any, Any] | View]:
@@ -338,7 +351,6 @@ def save(
 
     Raises:
         ArgumentError: A name is taken twice, or a layer is not an E8P weight.
-        ModuleNotFoundError: The package `safetensors` is not installed.
     """
     for name, weight in layers.items():
         if weight.encoding != "e8p":

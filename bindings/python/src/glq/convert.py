@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -132,9 +133,9 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
             if name == "__metadata__":
                 continue
             begin, end = entry["data_offsets"]
-            if not 0 <= begin <= end <= len(data) or entry["dtype"] not in checkpoint._STORED:
-                raise ValueError(f"tensor {name!r} of type {entry['dtype']} at {begin}..{end}")
-            found[name] = StoredTensor(entry["dtype"], tuple(entry["shape"]), data[begin:end])
+            if not 0 <= begin <= end <= len(data):
+                raise ValueError(f"tensor {name!r} at {begin}..{end} of {len(data)} bytes")
+            found[name] = StoredTensor(str(entry["dtype"]), tuple(entry["shape"]), data[begin:end])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadFileError(c.GLQ_E_BAD_FILE, f"{path}: the header is malformed: {error}") from None
     return found
@@ -154,7 +155,7 @@ class Calibration:
             try:
                 self._file = np.load(path, allow_pickle=False)
                 self.keys = tuple(self._file.files)
-            except (OSError, ValueError, AttributeError) as error:
+            except (EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
                 raise BadFileError(c.GLQ_E_BAD_FILE, f"{path} is no .npz file: {error}") from None
         else:
             self._file = checkpoint.open(path)
@@ -198,8 +199,9 @@ class _Job:
                 f"{self.folder} holds the unfinished work of another source, calibration or set of options; "
                 "repeat that command to finish it, or remove the folder",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         if not plan.is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
             checkpoint._write_json(plan, self.description)
 
     def _path(self, index: int, suffix: str) -> Path:
@@ -229,6 +231,7 @@ class _Job:
         return path.read_bytes() if path.is_file() else None
 
     def close(self) -> None:
+        (self.folder / "job.json").unlink()  # first: from here on the rest means nothing
         shutil.rmtree(self.folder)
 
 
