@@ -20,8 +20,8 @@ std::string TargetName(int64_t target) { return hwy::TargetName(target); }
 std::string SimdTargets() {
   std::string names;
   const int64_t runnable = HWY_TARGETS & hwy::SupportedTargets();
-  ForEachTarget(runnable & -runnable, [&](int64_t t) { names = TargetName(t) + " of"; });
-  ForEachTarget(HWY_TARGETS, [&](int64_t t) { names += " " + TargetName(t); });
+  ForEachTarget(runnable & -runnable, [&](int64_t t) { names.append(TargetName(t)).append(" of"); });
+  ForEachTarget(HWY_TARGETS, [&](int64_t t) { names.append(" ").append(TargetName(t)); });
   return names;
 }
 
