@@ -47,8 +47,12 @@ class Decoder {
     e81b_ = base + plan.e81b + lane * 4;
   }
 
+  // The two words whose XOR is the code's word of nibbles.
+  struct Pair {
+    uint32_t row, sign;
+  };
   template <int kSlot>
-  __device__ __forceinline__ uint32_t E8p(uint32_t rows, uint32_t signs) const {
+  __device__ __forceinline__ Pair E8p(uint32_t rows, uint32_t signs) const {
     // Result bytes: template byte 0, source byte kSlot, template bytes 2 and 3.
     constexpr uint32_t kSelect = 0x7604u | (kSlot << 4);
     uint32_t row = __byte_perm(rows, template_, kSelect);
@@ -57,7 +61,7 @@ class Decoder {
       row += offset_;
       sign += offset_;
     }
-    return ptx::LoadShared32<0>(row) ^ ptx::LoadShared32<128>(sign);
+    return {ptx::LoadShared32<0>(row), ptx::LoadShared32<128>(sign)};
   }
 
   template <int kSlot>

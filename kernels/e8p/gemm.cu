@@ -124,8 +124,10 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
             u[2] = decoder.E81b<2>(codes), u[3] = decoder.E81b<3>(codes);
           } else {
             const uint32_t rows = h == 0 ? w[r].x : w[r].z, signs = h == 0 ? w[r].y : w[r].w;
-            u[0] = decoder.E8p<0>(rows, signs), u[1] = decoder.E8p<1>(rows, signs);
-            u[2] = decoder.E8p<2>(rows, signs), u[3] = decoder.E8p<3>(rows, signs);
+            const Decoder::Pair pairs[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs),
+                                            decoder.E8p<2>(rows, signs), decoder.E8p<3>(rows, signs)};
+#pragma unroll
+            for (int s = 0; s < 4; ++s) u[s] = pairs[s].row ^ pairs[s].sign;
           }
 #pragma unroll
           for (int s = 0; s < 4; ++s) {

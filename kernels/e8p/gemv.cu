@@ -35,18 +35,22 @@ template <bool kE81b, int kBlocks>
 __device__ __forceinline__ void MultiplyTile(const Decoder& decoder, uint32_t rows, uint32_t signs,
                                              const uint4 (&digits)[kBlocks], int (&low)[kBlocks][4],
                                              int (&high)[kBlocks][4]) {
-  uint32_t u[4];
-  if constexpr (kE81b) {
-    u[0] = decoder.E81b<0>(rows), u[1] = decoder.E81b<1>(rows), u[2] = decoder.E81b<2>(rows), u[3] = decoder.E81b<3>(rows);
-  } else {
-    u[0] = decoder.E8p<0>(rows, signs), u[1] = decoder.E8p<1>(rows, signs);
-    u[2] = decoder.E8p<2>(rows, signs), u[3] = decoder.E8p<3>(rows, signs);
-  }
   uint32_t a_low[4], a_high[4];
+  if constexpr (kE81b) {
+    const uint32_t u[4] = {decoder.E81b<0>(rows), decoder.E81b<1>(rows), decoder.E81b<2>(rows), decoder.E81b<3>(rows)};
 #pragma unroll
-  for (int s = 0; s < 4; ++s) {
-    a_low[s] = u[s] & 0x0F0F0F0Fu;
-    a_high[s] = u[s] & 0xF0F0F0F0u;
+    for (int s = 0; s < 4; ++s) {
+      a_low[s] = u[s] & 0x0F0F0F0Fu;
+      a_high[s] = u[s] & 0xF0F0F0F0u;
+    }
+  } else {
+    const Decoder::Pair u[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs), decoder.E8p<2>(rows, signs),
+                                decoder.E8p<3>(rows, signs)};
+#pragma unroll
+    for (int s = 0; s < 4; ++s) {
+      a_low[s] = ptx::XorAnd(u[s].row, u[s].sign, 0x0F0F0F0Fu);
+      a_high[s] = ptx::XorAnd(u[s].row, u[s].sign, 0xF0F0F0F0u);
+    }
   }
 #pragma unroll
   for (int b = 0; b < kBlocks; ++b) {
@@ -109,8 +113,8 @@ struct Stream {
   __device__ __forceinline__ Stream(const ProductParams& params, const Segment* s, int n, int tiles, int block, int blocks,
                                     int unit, int row, int rows)
       : p(params), segments(s), count(n),
-        begin(static_cast<int>(static_cast<int64_t>(block) * tiles / blocks)),
-        end(static_cast<int>(static_cast<int64_t>(block + 1) * tiles / blocks)),
+        begin(block * (tiles / blocks) + min(block, tiles % blocks)),
+        end((block + 1) * (tiles / blocks) + min(block + 1, tiles % blocks)),
         first_unit(unit), warp_row(row), warp_rows(rows), cursor(s, n) {}
 
   // This lane's first load of a row tile, or null behind the last one.
@@ -197,9 +201,8 @@ template <int kUnits, int kBlocks>
 __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ ProductParams p) {
   extern __shared__ __align__(128) uint8_t shared[];
   const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
-  const int split = static_cast<int>(blockIdx.x) % p.splits, block = static_cast<int>(blockIdx.x) / p.splits;
-  const int blocks = static_cast<int>(gridDim.x) / p.splits;
-  const int warp_k = warp % p.warps_k, warp_row = warp / p.warps_k;
+  const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x), split = static_cast<int>(blockIdx.y);
+  const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> (31 - __clz(p.warps_k));  // warps_k is a power of two
   const int first_unit = (split * p.warps_k + warp_k) * kUnits;
   const uint32_t sum_bytes = static_cast<uint32_t>(p.chunk_tiles) * kTileRows * 2 * p.tokens * 4;
   const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), sum_bytes, p.tiles_e8p > 0, p.tiles_e81b > 0, kAlignedTables);
@@ -207,7 +210,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
   Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.tiles_e8p, block, blocks, first_unit, warp_row,
-                                     kWarps / p.warps_k);
+                                     kWarps >> (31 - __clz(p.warps_k)));
   e8p.Start();
   FillTables(shared, plan, p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0, kThreads);
   for (uint32_t i = threadIdx.x; i < sum_bytes / 4; i += kThreads) sums[i] = 0;
@@ -238,7 +241,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   if (p.tiles_e81b > 0) {
     __syncthreads();
     Stream<kUnits, kBlocks, true> e81b(p, p.segments + p.segments_e8p, p.segments_e81b, p.tiles_e81b, block, blocks,
-                                       first_unit, warp_row, kWarps / p.warps_k);
+                                       first_unit, warp_row, kWarps >> (31 - __clz(p.warps_k)));
     e81b.Start();
     e81b.Run(decoder, digits, sums);
   }
@@ -281,7 +284,7 @@ void LoadGemvKernels(int max_shared_bytes) {
 
 void LaunchGemv(const ProductParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
   Kernel kernel = plan.token_blocks == 1 ? PickKernel<1>(plan.units_per_warp) : PickKernel<2>(plan.units_per_warp);
-  LaunchConfig config{dim3(static_cast<unsigned>(plan.grid)), dim3(kThreads), plan.shared_bytes, 1, dependent};
+  LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads), plan.shared_bytes, 1, dependent};
   Launch("e8p_gemv", kernel, config, stream, p);
 }
 

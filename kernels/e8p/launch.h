@@ -43,7 +43,7 @@ void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& b
 // --- Product, up to 8 tokens ---
 struct GemvPlan {
   int units_per_warp, token_blocks;
-  int warps_k, splits, grid, chunk_tiles;
+  int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
   size_t shared_bytes;
 };
 inline constexpr int kGemvWarps = 16;

@@ -21,12 +21,11 @@ inline constexpr int kMaxClusterChunks = 8;
 // 2q and 2q+1 (8 columns each) of the tile:
 //     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
 // that is b0, b1 of the MMA over low nibbles and b0, b1 of the one over high nibbles (layout.h).
-struct TokenHeader {
-  float t;      // m / 32639
-  int32_t kind; // 0 ordinary, 1 the row is zero, 2 the row is NaN
-  int32_t parts; // entries of digit_sums that count
-  int32_t reserved;
-  int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row
+struct alignas(16) TokenHeader {
+  int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row; zeros where there are fewer parts
+  float t;                             // m / 32639
+  int32_t kind;                        // 0 ordinary, 1 the row is zero, 2 the row is NaN
+  int32_t reserved[2];
 };
 
 struct RhtInputParams {

@@ -30,17 +30,16 @@ __device__ __forceinline__ uint32_t ElementIndex(int rank, int reg) {
   return static_cast<uint32_t>((reg % kCluster) * kChunk + Column<kCluster>(rank, reg / kCluster));
 }
 
+// Whether every element of chunk `rank` belongs to a block of at least a chunk.
+__device__ __forceinline__ bool ChunkIsUniform(int rank, uint32_t dim) {
+  const uint32_t end = (static_cast<uint32_t>(rank) + 1) * kChunk;
+  return end <= dim && BlockLog2(end - 1, dim) >= 12;
+}
+
 // On entry thread t holds elements 16t..16t+15 of chunk `rank`.
 template <int kCluster>
 __device__ __forceinline__ void RowFwht(float (&r)[16], float* shared, int rank, uint32_t dim) {
-  const uint32_t base = static_cast<uint32_t>(rank) * kChunk;
-  // A chunk inside blocks of at least 4096 runs every stage; only the tail of a row asks per element.
-  const bool uniform = base < dim && BlockLog2(base + kChunk - 1, dim) >= 12 && base + kChunk <= dim;
-  if (uniform) {
-    ChunkFwht<true>(r, shared, base, dim);
-  } else {
-    ChunkFwht<false>(r, shared, base, dim);
-  }
+  ChunkFwht(r, shared, static_cast<uint32_t>(rank) * kChunk, dim, ChunkIsUniform(rank, dim));
   if constexpr (kCluster > 1) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     cg::cluster_group cluster = cg::this_cluster();
@@ -60,11 +59,26 @@ __device__ __forceinline__ void RowFwht(float (&r)[16], float* shared, int rank,
       float part[kCluster];
 #pragma unroll
       for (int s = 0; s < kCluster; ++s) part[s] = r[m * kCluster + s];
-      Butterflies<12, kCluster, false>(part, static_cast<uint32_t>(Column<kCluster>(rank, m)), dim);
+      Butterflies<12, false>(part, static_cast<uint32_t>(Column<kCluster>(rank, m)), dim);
 #pragma unroll
       for (int s = 0; s < kCluster; ++s) r[m * kCluster + s] = part[s];
     }
 #endif
+  }
+}
+
+// The block's scale of each register's element. One value for all where the row is one block.
+template <int kCluster>
+__device__ __forceinline__ void MultiplyInvSqrt(float (&r)[16], int rank, uint32_t dim) {
+  if ((dim & (dim - 1)) == 0) {
+    const float scale = InvSqrtPow2(31 - __clz(static_cast<int>(dim)));
+#pragma unroll
+    for (int j = 0; j < 16; ++j) r[j] = __fmul_rn(r[j], scale);
+  } else {
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      r[j] = __fmul_rn(r[j], InvSqrtPow2(BlockLog2(ElementIndex<kCluster>(rank, j), dim)));
+    }
   }
 }
 

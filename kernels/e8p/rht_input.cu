@@ -14,46 +14,56 @@
 namespace glq::kernels {
 namespace {
 
-// 16 elements of x from `first` on, times SV; zeros from in_features on.
-__device__ __forceinline__ void LoadRow(const RhtInputParams& p, const void* row, int64_t first, float (&r)[16]) {
-  const int size = p.x_type == Scalar::kF32 ? 4 : 2;
-  const auto* bytes = static_cast<const uint8_t*>(row) + first * size;
-  const bool vector = first + 16 <= p.in_features && (reinterpret_cast<uintptr_t>(bytes) & 15) == 0;
-  if (vector && p.x_type == Scalar::kF32) {
-    const auto* v = reinterpret_cast<const float4*>(bytes);
+__device__ __forceinline__ void UnpackHalves(const uint4& u, bool bf16, float* to) {
+  const uint32_t w[4] = {u.x, u.y, u.z, u.w};
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float4 f = v[i];
-      r[4 * i] = f.x, r[4 * i + 1] = f.y, r[4 * i + 2] = f.z, r[4 * i + 3] = f.w;
-    }
-  } else if (vector) {
-    const auto* v = reinterpret_cast<const uint4*>(bytes);
-    const bool bf16 = p.x_type == Scalar::kBF16;
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const uint4 u = v[i];
-      const uint32_t w[4] = {u.x, u.y, u.z, u.w};
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const uint16_t low = static_cast<uint16_t>(w[j]), high = static_cast<uint16_t>(w[j] >> 16);
-        r[8 * i + 2 * j] = bf16 ? __uint_as_float(w[j] << 16) : __half2float(__ushort_as_half(low));
-        r[8 * i + 2 * j + 1] = bf16 ? __uint_as_float(w[j] & 0xFFFF0000u) : __half2float(__ushort_as_half(high));
-      }
-    }
-  } else {
-#pragma unroll
-    for (int j = 0; j < 16; ++j) r[j] = first + j < p.in_features ? LoadScalar(row, p.x_type, first + j) : 0.0f;
+  for (int j = 0; j < 4; ++j) {
+    const float2 halves = __half22float2(*reinterpret_cast<const __half2*>(&w[j]));
+    to[2 * j] = bf16 ? __uint_as_float(w[j] << 16) : halves.x;
+    to[2 * j + 1] = bf16 ? __uint_as_float(w[j] & 0xFFFF0000u) : halves.y;
   }
 }
 
-__device__ __forceinline__ void MultiplySv(const RhtInputParams& p, int64_t first, float (&r)[16]) {
-  if (p.sv == nullptr) return;
+// Elements 16t..16t+15 of chunk `rank` of x, times SV; zeros from in_features on.
+__device__ __forceinline__ void LoadRow(const RhtInputParams& p, const void* row, int rank, float* shared, float (&r)[16]) {
+  const int t = static_cast<int>(threadIdx.x);
+  const int chunk = rank * kChunk, first = chunk + 16 * t;
+  const int size = p.x_type == Scalar::kF32 ? 4 : 2;
+  if (chunk + kChunk <= p.in_features && ((reinterpret_cast<uintptr_t>(row)) & 15) == 0) {
+    const auto* v = reinterpret_cast<const uint4*>(static_cast<const uint8_t*>(row) + static_cast<int64_t>(first) * size);
+    if (p.x_type == Scalar::kF32) {
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
-    if (first + j < p.in_features) {
-      r[j] = __fmul_rn(r[j], __half2float(__ushort_as_half(__ldg(p.sv + first + j))));
+      for (int i = 0; i < 4; ++i) *reinterpret_cast<uint4*>(r + 4 * i) = v[i];
+    } else {
+      const uint4 a = v[0], b = v[1];
+      UnpackHalves(a, p.x_type == Scalar::kBF16, r);
+      UnpackHalves(b, p.x_type == Scalar::kBF16, r + 8);
     }
+    if (p.sv != nullptr) {
+      const auto* sv = reinterpret_cast<const uint4*>(p.sv + first);
+      float f[16];
+      UnpackHalves(__ldg(sv), false, f);
+      UnpackHalves(__ldg(sv + 1), false, f + 8);
+#pragma unroll
+      for (int j = 0; j < 16; ++j) r[j] = __fmul_rn(r[j], f[j]);
+    }
+    return;
   }
+  // The last chunk, and rows that are not 16-byte aligned: element by element, through shared memory.
+#pragma unroll 1
+  for (int j = 0; j < 16; ++j) {
+    const int e = t + 256 * j, i = chunk + e;
+    float v = 0.0f;
+    if (i < p.in_features) {
+      v = LoadScalar(row, p.x_type, i);
+      if (p.sv != nullptr) v = __fmul_rn(v, __half2float(__ushort_as_half(__ldg(p.sv + i))));
+    }
+    shared[ChunkSlot(e)] = v;
+  }
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < 16; ++j) r[j] = shared[17 * t + j];
+  __syncthreads();
 }
 
 template <int kCluster>
@@ -86,14 +96,9 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
       r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
   } else {
-    const int64_t first = static_cast<int64_t>(rank) * kChunk + 16 * t;
-    LoadRow(p, row, first, r);
-    MultiplySv(p, first, r);
+    LoadRow(p, row, rank, shared, r);
     RowFwht<kCluster>(r, shared, rank, dim);
-#pragma unroll
-    for (int j = 0; j < 16; ++j) {
-      r[j] = __fmul_rn(r[j], InvSqrtPow2(BlockLog2(ElementIndex<kCluster>(rank, j), dim)));
-    }
+    MultiplyInvSqrt<kCluster>(r, rank, dim);
   }
 
   if (p.v != nullptr) {
@@ -173,8 +178,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
     if (rank == 0) {
       h->t = scale.t;
       h->kind = scale.kind;
-      h->parts = kCluster;
-      h->reserved = 0;
+      for (int i = kCluster; i < kMaxClusterChunks; ++i) h->digit_sums[i] = make_int2(0, 0);
     }
   }
 }

@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kChunkThreads) ChunkKernel(float* buffer, int6
   float r[16];
 #pragma unroll
   for (int j = 0; j < 16; ++j) r[j] = base + 16 * t + j < dim ? row[base + 16 * t + j] : 0.0f;
-  ChunkFwht<false>(r, shared, static_cast<uint32_t>(base), static_cast<uint32_t>(dim));
+  ChunkFwht(r, shared, static_cast<uint32_t>(base), static_cast<uint32_t>(dim), false);
 #pragma unroll
   for (int j = 0; j < 16; ++j) {
     const int64_t i = base + t + 256 * j;
@@ -102,7 +102,7 @@ __global__ void HighStagesKernel(float* buffer, int64_t dim, int64_t threads) {
     const int64_t i = base + (static_cast<int64_t>(j) << kShift);
     r[j] = i < dim ? row[i] : 0.0f;
   }
-  Butterflies<kShift, 16, false>(r, static_cast<uint32_t>(base), static_cast<uint32_t>(dim));
+  Butterflies<kShift, false>(r, static_cast<uint32_t>(base), static_cast<uint32_t>(dim));
 #pragma unroll
   for (int j = 0; j < 16; ++j) {
     const int64_t i = base + (static_cast<int64_t>(j) << kShift);
@@ -167,9 +167,8 @@ __global__ void __launch_bounds__(kFinishThreads) FinishInputKernel(const __grid
     TokenHeader* h = p.headers + token;
     h->t = scale.t;
     h->kind = scale.kind;
-    h->parts = 1;
-    h->reserved = 0;
     h->digit_sums[0] = make_int2(sums[0], sums[1]);
+    for (int i = 1; i < kMaxClusterChunks; ++i) h->digit_sums[i] = make_int2(0, 0);
   }
 }
 

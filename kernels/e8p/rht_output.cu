@@ -13,44 +13,80 @@
 namespace glq::kernels {
 namespace {
 
+// y_rht of elements 16t..16t+15 of chunk `rank`, into registers.
+__device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums& row, int token, int rank, float* shared,
+                                        float (&r)[16]) {
+  const int t = static_cast<int>(threadIdx.x), chunk = rank * kChunk, first = chunk + 16 * t;
+  if (p.stages > 0) {
+    // dim is a multiple of 16: a thread has all of its elements or none.
+    if (first < p.dim) {
+      CombinedElements16(p, row, token, static_cast<uint32_t>(first), r);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 16; ++j) r[j] = 0.0f;
+    }
+    return;
+  }
+#pragma unroll 1
+  for (int j = 0; j < 16; ++j) {
+    const int e = t + 256 * j, i = chunk + e;
+    shared[ChunkSlot(e)] = i < p.dim ? p.rows[token * p.rows_stride + i] : 0.0f;
+  }
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < 16; ++j) r[j] = shared[17 * t + j];
+  __syncthreads();
+}
+
+__device__ __forceinline__ void StoreElement(const RhtOutputParams& p, void* row, uint32_t i, float v) {
+  if (p.y_type == Scalar::kF32) {
+    static_cast<float*>(row)[i] = ToF32Canonical(v);
+  } else {
+    static_cast<uint16_t*>(row)[i] = p.y_type == Scalar::kBF16 ? ToBf16Bits(v) : ToF16Bits(v);
+  }
+}
+
 template <int kCluster>
 __global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
-  const RhtOutputParams& p = group.items[blockIdx.y];
   __shared__ float shared[kChunkShared];
+  const RhtOutputParams p = group.items[blockIdx.y];
   const int t = static_cast<int>(threadIdx.x);
   const int token = static_cast<int>(blockIdx.x / kCluster);
   const int rank = static_cast<int>(blockIdx.x % kCluster);
   const uint32_t dim = static_cast<uint32_t>(p.dim);
+  void* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (p.y_type == Scalar::kF32 ? 4 : 2);
+
+  // SU and bias do not depend on the predecessor.
+  float su[16], bias[16];
+#pragma unroll
+  for (int j = 0; j < 16; ++j) {
+    const uint32_t i = ElementIndex<kCluster>(rank, j);
+    const bool inside = i < static_cast<uint32_t>(p.out_features);
+    su[j] = inside && p.su != nullptr ? __half2float(__ushort_as_half(__ldg(p.su + i))) : 1.0f;
+    bias[j] = inside && p.bias != nullptr ? __ldg(p.bias + i) : 0.0f;
+  }
   ptx::WaitForPredecessor();
   ptx::LetSuccessorStart();
 
   float r[16];
-  const uint32_t first = static_cast<uint32_t>(rank) * kChunk + 16 * t;
   const RowSums row = p.stages > 0 ? LoadRowSums(p, token) : RowSums{};
+  LoadRow(p, row, token, rank, shared, r);
   if (!p.transform) {
 #pragma unroll
     for (int j = 0; j < 16; ++j) {
-      const uint32_t i = first + j;
-      if (i < dim) StoreScalar(p.y, p.y_type, token * p.y_stride + i, CombinedElement(p, row, token, i));
+      const uint32_t i = static_cast<uint32_t>(rank * kChunk + 16 * t + j);
+      if (i < dim) StoreElement(p, row_out, i, r[j]);
     }
     return;
   }
-  if (p.stages > 0 && first + 16 <= dim) {
-    CombinedElements16(p, row, token, first, r);
-  } else {
-#pragma unroll
-    for (int j = 0; j < 16; ++j) {
-      const uint32_t i = first + j;
-      r[j] = i < dim ? (p.stages > 0 ? CombinedElement(p, row, token, i) : p.rows[token * p.rows_stride + i]) : 0.0f;
-    }
-  }
   RowFwht<kCluster>(r, shared, rank, dim);
+  MultiplyInvSqrt<kCluster>(r, rank, dim);
 #pragma unroll
   for (int j = 0; j < 16; ++j) {
     const uint32_t i = ElementIndex<kCluster>(rank, j);
-    if (i < static_cast<uint32_t>(p.out_features)) {
-      StoreScalar(p.y, p.y_type, token * p.y_stride + i, FinishElement(p, row, i, r[j]));
-    }
+    float v = p.su != nullptr ? __fmul_rn(r[j], su[j]) : r[j];
+    if (p.bias != nullptr) v = __fadd_rn(v, bias[j]);
+    if (i < static_cast<uint32_t>(p.out_features)) StoreElement(p, row_out, i, v);
   }
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   if constexpr (kCluster > 1) cg::this_cluster().sync();  // others may still read this block's chunk

@@ -39,12 +39,12 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int 
         best.token_blocks = token_blocks;
         best.warps_k = warps_k;
         best.splits = static_cast<int>(splits);
-        best.grid = static_cast<int>(blocks * splits);
+        best.blocks = static_cast<int>(blocks);
       }
     }
   }
   const int step = kernels::GemvLoadsAhead(best.units_per_warp, token_blocks) * (kernels::kGemvWarps / best.warps_k);
-  const int64_t blocks = best.grid / best.splits;
+  const int64_t blocks = best.blocks;
   const int64_t tile_bytes = kernels::kTileRows * 2 * tokens * 4;
   const int64_t wanted = CeilDiv(std::max(tiles_e8p, tiles_e81b), blocks);
   const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, FrontLimit(device)) / tile_bytes / step);
@@ -110,9 +110,9 @@ std::string Describe(const ProductPlan& plan) {
   if (plan.path == Path::kGemv) {
     std::snprintf(text, sizeof(text),
                   "kernel: e8p_gemv<%d units, %d tokens>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
-                  "splits of k over blocks: %d\ngrid: %d blocks of %d threads\nshared bytes: %zu\n",
+                  "splits of k over blocks: %d\ngrid: %d x %d blocks of %d threads\nshared bytes: %zu\n",
                   plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
-                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.grid, kernels::kGemvWarps * 32,
+                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits, kernels::kGemvWarps * 32,
                   plan.gemv.shared_bytes);
   } else if (plan.path == Path::kGemm) {
     std::snprintf(text, sizeof(text),
