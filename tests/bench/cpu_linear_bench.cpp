@@ -78,7 +78,8 @@ struct Bench {
                   static_cast<long long>(cols), bits, static_cast<long long>(tokens), threads, ms,
                   times.best_ms, mib / ms * 1.048576);
     } else {
-      std::printf("%-10s %6lld x %-6lld  bits=%-2d  B=%-3lld threads=%d  %9.3f ms (best %.3f)  %7.2f GB/s of weights\n", what,
+      std::printf("%-10s %6lld x %-6lld  bits=%-2d  B=%-3lld threads=%d  %9.3f ms (best %.3f)  %7.2f GB/s of weights\n",
+                  what,
                   static_cast<long long>(rows), static_cast<long long>(cols), bits, static_cast<long long>(tokens),
                   threads, ms, times.best_ms, mib / ms * 1.048576);
     }
