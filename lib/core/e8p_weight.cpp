@@ -184,8 +184,8 @@ std::unique_ptr<glq_tensor> NewE8p(glq_context& context, glq_stream stream, cons
   meta.out_features = desc.out_features;
 
   Sizes padded{desc.padded_in == 0 ? -1 : desc.padded_in, desc.padded_out == 0 ? -1 : desc.padded_out};
-  if (padded.in >= 0) CheckPadded("padded_in", padded.in, 64, "desc.in_features", desc.in_features);
-  if (padded.out >= 0) CheckPadded("padded_out", padded.out, 16, "desc.out_features", desc.out_features);
+  if (desc.padded_in != 0) CheckPadded("padded_in", padded.in, 64, "desc.in_features", desc.in_features);
+  if (desc.padded_out != 0) CheckPadded("padded_out", padded.out, 16, "desc.out_features", desc.out_features);
   const glq_view& first = desc.stages[0].indices;
   CheckIndices({"desc.stages", 0, ".indices"}, &first, device, Access::kRead, GLQ_CODEBOOK_E8P, padded);
   for (int i = 0; i < 2; ++i) {  // bounded before they are multiplied
