@@ -1,8 +1,9 @@
-// usage: PROGRAM [--golden=FOLDER] [--smoke] [GoogleTest's options]
+// usage: PROGRAM [--golden=FOLDER] [--smoke] [--quiet] [GoogleTest's options]
 //
 //   --golden=FOLDER  where the golden arrays are (or GLQ_GOLDEN_DIR)
 //   --smoke          only the cases whose names end in "Smoke" (or GLQ_TEST_SMALL=1): few launches of every kernel,
 //                    for compute-sanitizer
+//   --quiet          GoogleTest's output alone
 //
 // Ends with 77 where there is no GPU.
 #include <cuda_runtime_api.h>
@@ -16,11 +17,12 @@
 #include "glq.h"
 
 int main(int argc, char** argv) {
-  bool smoke = std::getenv("GLQ_TEST_SMALL") != nullptr;
+  bool smoke = std::getenv("GLQ_TEST_SMALL") != nullptr, quiet = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
     if (arg.substr(0, 9) == "--golden=") setenv("GLQ_GOLDEN_DIR", argv[i] + 9, 1);
     smoke |= arg == "--smoke";
+    quiet |= arg == "--quiet";
   }
   if (smoke) ::testing::GTEST_FLAG(filter) = "*Smoke";
   ::testing::InitGoogleTest(&argc, argv);
@@ -32,12 +34,13 @@ int main(int argc, char** argv) {
   }
   glq_device_info info = GLQ_DEVICE_INFO_INIT;
   const glq_device device{GLQ_DEVICE_CUDA, 0};
-  if (glq_device_get_info(&device, &info) == GLQ_OK) {
+  if (glq_device_get_info(&device, &info) == GLQ_OK && !quiet) {
     std::printf("%s, compute capability %d, %d multiprocessors\n", info.name, info.compute_capability, info.multiprocessors);
   }
   const auto start = std::chrono::steady_clock::now();
   const int result = RUN_ALL_TESTS();
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
+  if (quiet) return result;
   std::printf("summary: %d passed, %d failed, %d skipped, %.1f s\n", all.successful_test_count(), all.failed_test_count(),
               all.skipped_test_count(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return result;
