@@ -42,7 +42,7 @@ __device__ __forceinline__ void Butterflies(float (&r)[kCount], uint32_t base, u
   }
 }
 
-// A chunk of 4096 elements, 256 threads, 16 elements each. On entry thread t holds elements 16t .. 16t+15
+// A chunk of 4096 elements, 256 threads (t = 0..255), 16 elements each. On entry thread t holds elements 16t .. 16t+15
 // of the chunk; on return elements t, t + 256, ..., t + 15 * 256. Three passes of four stages:
 //   pass 1: stages 0-3, in registers (no block is smaller than 16)
 //   pass 2: stages 4-7, after an exchange inside each half warp
@@ -58,8 +58,8 @@ inline constexpr int kChunkShared = kChunk + kChunk / 16;
 
 __device__ __forceinline__ int ChunkSlot(int e) { return e + (e >> 4); }
 
-__device__ __forceinline__ void ChunkFwht(float (&r)[16], float* shared, uint32_t chunk_base, uint32_t dim, bool uniform) {
-  const int t = static_cast<int>(threadIdx.x);
+__device__ __forceinline__ void ChunkFwht(float (&r)[16], float* shared, uint32_t chunk_base, uint32_t dim, bool uniform,
+                                          int t) {
   Butterflies<0, true>(r, 0, dim);
 #pragma unroll
   for (int j = 0; j < 16; ++j) shared[17 * t + j] = r[j];

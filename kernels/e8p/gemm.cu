@@ -73,6 +73,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
       }
     }
   };
+  ptx::LetSuccessorStart();
   Load weights[kAhead][kWarpTiles];
 #pragma unroll
   for (int a = 0; a < kAhead; ++a) load_weights(unit_begin + a, weights[a]);
@@ -148,7 +149,6 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
     }
   }
   ptx::CopyAsyncWait<0>();
-  ptx::LetSuccessorStart();
 
 #pragma unroll
   for (int r = 0; r < kWarpTiles; ++r) {

@@ -13,6 +13,8 @@
 // by integer atomics (exact in any order), and leave for global memory once per chunk of tiles: stored
 // where the block has all of k, added atomically where k is split over blocks.
 //
+// One token may bring its own input transform (fused_input.cuh); more tokens find their digits in memory.
+//
 // Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is about half
 // busy when weights arrive at the speed of memory.
 #include <type_traits>
@@ -20,6 +22,7 @@
 #include "common/launch.h"
 #include "common/ptx.cuh"
 #include "e8p/decoder.cuh"
+#include "e8p/fused_input.cuh"
 #include "e8p/launch.h"
 #include "e8p/params.h"
 
@@ -105,32 +108,43 @@ struct Stream {
 
   const ProductParams& p;
   const Segment* segments;
-  int count, begin, end;       // row tiles of this block
+  int count, begin, end;  // row tiles of this block
   int first_unit, warp_row, warp_rows;
-  SegmentCursor cursor;
+  // The next row tile to load, where it lies, and where its segment ends.
+  int next, segment = 0, segment_end = 0;
+  const Load* source = nullptr;
   Load buffer[kAhead][kUnits];
 
-  __device__ __forceinline__ Stream(const ProductParams& params, const Segment* s, int n, int tiles, int block, int blocks,
-                                    int unit, int row, int rows)
-      : p(params), segments(s), count(n),
-        begin(block * (tiles / blocks) + min(block, tiles % blocks)),
-        end((block + 1) * (tiles / blocks) + min(block + 1, tiles % blocks)),
-        first_unit(unit), warp_row(row), warp_rows(rows), cursor(s, n) {}
-
-  // This lane's first load of a row tile, or null behind the last one.
-  __device__ __forceinline__ const Load* Source(int tile) {
-    if (tile >= end) return nullptr;
-    const Segment& s = cursor.At(tile);
-    return reinterpret_cast<const Load*>(s.weights) +
-           (static_cast<int64_t>(tile - s.first_tile) * p.units + first_unit) * 32 + (threadIdx.x & 31);
+  __device__ __forceinline__ Stream(const ProductParams& params, const Segment* s, int n, int tiles, int unit, int row, int rows)
+      : p(params), segments(s), count(n), first_unit(unit), warp_row(row), warp_rows(rows) {
+    const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
+    const int each = tiles / blocks, more = tiles - each * blocks;
+    begin = block * each + min(block, more);
+    end = begin + each + (block < more ? 1 : 0);
+    next = begin + warp_row;
   }
 
-  __device__ __forceinline__ Load LoadUnit(const Load* source, int i) const {
-    if (source == nullptr || first_unit + i >= p.units) return Load{};
+  // This lane's first load of the next row tile, or null behind the last one; steps on.
+  __device__ __forceinline__ const Load* Next() {
+    if (next >= end) return nullptr;
+    if (next >= segment_end) {
+      while (segment + 1 < count && next >= segments[segment + 1].first_tile) ++segment;
+      segment_end = segment + 1 < count ? segments[segment + 1].first_tile : end;
+      source = reinterpret_cast<const Load*>(segments[segment].weights) +
+               (static_cast<int64_t>(next - segments[segment].first_tile) * p.units + first_unit) * 32 + (threadIdx.x & 31);
+    }
+    const Load* now = source;
+    source += static_cast<int64_t>(warp_rows) * p.units * 32;
+    next += warp_rows;
+    return now;
+  }
+
+  __device__ __forceinline__ Load LoadUnit(const Load* from, int i) const {
+    if (from == nullptr || first_unit + i >= p.units) return Load{};
     if constexpr (kE81b) {
-      return ptx::LoadStream64(source + i * 32);
+      return ptx::LoadStream64(from + i * 32);
     } else {
-      return ptx::LoadStream128(source + i * 32);
+      return ptx::LoadStream128(from + i * 32);
     }
   }
 
@@ -138,9 +152,9 @@ struct Stream {
   __device__ __forceinline__ void Start() {
 #pragma unroll
     for (int a = 0; a < kAhead; ++a) {
-      const Load* source = Source(begin + warp_row + a * warp_rows);
+      const Load* from = Next();
 #pragma unroll
-      for (int i = 0; i < kUnits; ++i) buffer[a][i] = LoadUnit(source, i);
+      for (int i = 0; i < kUnits; ++i) buffer[a][i] = LoadUnit(from, i);
     }
   }
 
@@ -173,12 +187,12 @@ struct Stream {
         for (int a = 0; a < kAhead; ++a) {
           const int tile = round + a * warp_rows;
           if (tile >= chunk_end) break;
-          const Load* next = Source(tile + kAhead * warp_rows);
+          const Load* from = Next();
           int low[kBlocks][4] = {}, high[kBlocks][4] = {};
 #pragma unroll
           for (int i = 0; i < kUnits; ++i) {
             const Load w = buffer[a][i];
-            buffer[a][i] = LoadUnit(next, i);
+            buffer[a][i] = LoadUnit(from, i);
             if constexpr (kE81b) {
               MultiplyTile<true, kBlocks>(decoder, w.x, 0, digits[i][0], low, high);
               MultiplyTile<true, kBlocks>(decoder, w.y, 0, digits[i][1], low, high);
@@ -197,20 +211,23 @@ struct Stream {
   }
 };
 
-template <int kUnits, int kBlocks>
+// kFused: one token, transformed here; otherwise digits from the transform kernel.
+template <int kUnits, int kBlocks, bool kFused>
 __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ ProductParams p) {
   extern __shared__ __align__(128) uint8_t shared[];
   const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
-  const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x), split = static_cast<int>(blockIdx.y);
-  const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> (31 - __clz(p.warps_k));  // warps_k is a power of two
-  const int first_unit = (split * p.warps_k + warp_k) * kUnits;
+  const int log2_k = 31 - __clz(p.warps_k);  // warps_k is a power of two
+  const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, warp_rows = kWarps >> log2_k;
+  const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
   const uint32_t sum_bytes = static_cast<uint32_t>(p.chunk_tiles) * kTileRows * 2 * p.tokens * 4;
-  const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), sum_bytes, p.tiles_e8p > 0, p.tiles_e81b > 0, kAlignedTables);
+  const uint32_t front_bytes = sum_bytes + (kFused ? static_cast<uint32_t>(p.units) * 256 : 0);
+  const SharedPlan plan =
+      PlanShared(ptx::SharedAddress(shared), front_bytes, p.tiles_e8p > 0, p.tiles_e81b > 0, kAlignedTables);
   auto* sums = reinterpret_cast<int32_t*>(shared);
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
-  Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.tiles_e8p, block, blocks, first_unit, warp_row,
-                                     kWarps >> (31 - __clz(p.warps_k)));
+  ptx::LetSuccessorStart();
+  Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.tiles_e8p, first_unit, warp_row, warp_rows);
   e8p.Start();
   FillTables(shared, plan, p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0, kThreads);
   for (uint32_t i = threadIdx.x; i < sum_bytes / 4; i += kThreads) sums[i] = 0;
@@ -219,6 +236,21 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   // digits[unit][k tile][block of 4 tokens]: this lane's piece of MMA column lane / 4.
   uint4 digits[kUnits][2][kBlocks];
   const int column = lane >> 2;
+  const uint8_t* row_digits = p.digits;
+  if constexpr (kFused) {
+    uint8_t* made = shared + sum_bytes;
+    row_digits = made;
+    const InputRow row{p.x, p.x_type, p.in_features, p.sv};
+    TokenHeader* header = blockIdx.x == 0 && blockIdx.y == 0 ? p.headers : nullptr;
+    if (p.dim <= kChunk) {
+      TransformToDigits<1>(row, p.dim, shared + plan.scratch, made, header);
+    } else if (p.dim <= 2 * kChunk) {
+      TransformToDigits<2>(row, p.dim, shared + plan.scratch, made, header);
+    } else {
+      TransformToDigits<4>(row, p.dim, shared + plan.scratch, made, header);
+    }
+    __syncthreads();
+  }
 #pragma unroll
   for (int i = 0; i < kUnits; ++i) {
 #pragma unroll
@@ -230,7 +262,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
         digits[i][h][b] = make_uint4(0, 0, 0, 0);
         if (k_tile * kTileCols < p.dim && token < p.tokens) {
           digits[i][h][b] = *reinterpret_cast<const uint4*>(
-              p.digits + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
+              row_digits + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
         }
       }
     }
@@ -240,42 +272,49 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   e8p.Run(decoder, digits, sums);
   if (p.tiles_e81b > 0) {
     __syncthreads();
-    Stream<kUnits, kBlocks, true> e81b(p, p.segments + p.segments_e8p, p.segments_e81b, p.tiles_e81b, block, blocks,
-                                       first_unit, warp_row, kWarps >> (31 - __clz(p.warps_k)));
+    Stream<kUnits, kBlocks, true> e81b(p, p.segments + p.segments_e8p, p.segments_e81b, p.tiles_e81b, first_unit, warp_row,
+                                       warp_rows);
     e81b.Start();
     e81b.Run(decoder, digits, sums);
   }
-  ptx::LetSuccessorStart();
 }
 
 using Kernel = void (*)(ProductParams);
 
-template <int kBlocks>
+template <int kBlocks, bool kFused>
 Kernel PickKernel(int units) {
   switch (units) {
-    case 1: return GemvKernel<1, kBlocks>;
-    case 2: return GemvKernel<2, kBlocks>;
-    case 3: return GemvKernel<3, kBlocks>;
-    case 4: return GemvKernel<4, kBlocks>;
+    case 1: return GemvKernel<1, kBlocks, kFused>;
+    case 2: return GemvKernel<2, kBlocks, kFused>;
+    case 3: return GemvKernel<3, kBlocks, kFused>;
+    case 4: return GemvKernel<4, kBlocks, kFused>;
     default: break;
   }
   if constexpr (kBlocks == 1) {
     switch (units) {
-      case 5: return GemvKernel<5, 1>;
-      case 6: return GemvKernel<6, 1>;
-      case 7: return GemvKernel<7, 1>;
+      case 5: return GemvKernel<5, 1, kFused>;
+      case 6: return GemvKernel<6, 1, kFused>;
+      case 7: return GemvKernel<7, 1, kFused>;
       default: break;
     }
   }
   return nullptr;
 }
 
+Kernel PickKernel(int units, int blocks, bool fused) {
+  return fused ? PickKernel<1, true>(units) : blocks == 1 ? PickKernel<1, false>(units) : PickKernel<2, false>(units);
+}
+
 }  // namespace
 
+bool FusedInputFits(int64_t dim) { return dim <= int64_t{kFusedMaxChunks} * kChunk; }
+uint32_t FusedInputScratch(int64_t dim) { return FusedScratchBytes(dim); }
+
 void LoadGemvKernels(int max_shared_bytes) {
-  for (int blocks = 1; blocks <= 2; ++blocks) {
+  for (int variant = 0; variant < 3; ++variant) {
+    const int blocks = variant == 1 ? 2 : 1;
     for (int units = 1; units <= GemvMaxUnits(blocks); ++units) {
-      Kernel kernel = blocks == 1 ? PickKernel<1>(units) : PickKernel<2>(units);
+      Kernel kernel = PickKernel(units, blocks, variant == 2);
       LoadKernels(kernel);
       AllowSharedMemory(kernel, max_shared_bytes);
     }
@@ -283,7 +322,7 @@ void LoadGemvKernels(int max_shared_bytes) {
 }
 
 void LaunchGemv(const ProductParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
-  Kernel kernel = plan.token_blocks == 1 ? PickKernel<1>(plan.units_per_warp) : PickKernel<2>(plan.units_per_warp);
+  Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks, plan.fused_input);
   LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads), plan.shared_bytes, 1, dependent};
   Launch("e8p_gemv", kernel, config, stream, p);
 }

@@ -59,6 +59,12 @@ struct Segment {
 struct ProductParams {
   const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   const uint8_t* digits;
+  // One token whose transform every block does for itself (digits is null then).
+  const void* x;
+  Scalar x_type;
+  int32_t in_features;
+  const uint16_t* sv;
+  TokenHeader* headers;    // written by the first block
   int32_t tokens;
   int32_t dim;         // padded_in
   int32_t units;       // ceil(dim / 128)

@@ -39,7 +39,7 @@ __device__ __forceinline__ bool ChunkIsUniform(int rank, uint32_t dim) {
 // On entry thread t holds elements 16t..16t+15 of chunk `rank`.
 template <int kCluster>
 __device__ __forceinline__ void RowFwht(float (&r)[16], float* shared, int rank, uint32_t dim) {
-  ChunkFwht(r, shared, static_cast<uint32_t>(rank) * kChunk, dim, ChunkIsUniform(rank, dim));
+  ChunkFwht(r, shared, static_cast<uint32_t>(rank) * kChunk, dim, ChunkIsUniform(rank, dim), static_cast<int>(threadIdx.x));
   if constexpr (kCluster > 1) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     cg::cluster_group cluster = cg::this_cluster();

@@ -9,62 +9,11 @@
 #include "common/ptx.cuh"
 #include "common/scalar.cuh"
 #include "e8p/digits.cuh"
+#include "e8p/load_row.cuh"
 #include "e8p/launch.h"
 
 namespace glq::kernels {
 namespace {
-
-__device__ __forceinline__ void UnpackHalves(const uint4& u, bool bf16, float* to) {
-  const uint32_t w[4] = {u.x, u.y, u.z, u.w};
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    const float2 halves = __half22float2(*reinterpret_cast<const __half2*>(&w[j]));
-    to[2 * j] = bf16 ? __uint_as_float(w[j] << 16) : halves.x;
-    to[2 * j + 1] = bf16 ? __uint_as_float(w[j] & 0xFFFF0000u) : halves.y;
-  }
-}
-
-// Elements 16t..16t+15 of chunk `rank` of x, times SV; zeros from in_features on.
-__device__ __forceinline__ void LoadRow(const RhtInputParams& p, const void* row, int rank, float* shared, float (&r)[16]) {
-  const int t = static_cast<int>(threadIdx.x);
-  const int chunk = rank * kChunk, first = chunk + 16 * t;
-  const int size = p.x_type == Scalar::kF32 ? 4 : 2;
-  if (chunk + kChunk <= p.in_features && ((reinterpret_cast<uintptr_t>(row)) & 15) == 0) {
-    const auto* v = reinterpret_cast<const uint4*>(static_cast<const uint8_t*>(row) + static_cast<int64_t>(first) * size);
-    if (p.x_type == Scalar::kF32) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) *reinterpret_cast<uint4*>(r + 4 * i) = v[i];
-    } else {
-      const uint4 a = v[0], b = v[1];
-      UnpackHalves(a, p.x_type == Scalar::kBF16, r);
-      UnpackHalves(b, p.x_type == Scalar::kBF16, r + 8);
-    }
-    if (p.sv != nullptr) {
-      const auto* sv = reinterpret_cast<const uint4*>(p.sv + first);
-      float f[16];
-      UnpackHalves(__ldg(sv), false, f);
-      UnpackHalves(__ldg(sv + 1), false, f + 8);
-#pragma unroll
-      for (int j = 0; j < 16; ++j) r[j] = __fmul_rn(r[j], f[j]);
-    }
-    return;
-  }
-  // The last chunk, and rows that are not 16-byte aligned: element by element, through shared memory.
-#pragma unroll 1
-  for (int j = 0; j < 16; ++j) {
-    const int e = t + 256 * j, i = chunk + e;
-    float v = 0.0f;
-    if (i < p.in_features) {
-      v = LoadScalar(row, p.x_type, i);
-      if (p.sv != nullptr) v = __fmul_rn(v, __half2float(__ushort_as_half(__ldg(p.sv + i))));
-    }
-    shared[ChunkSlot(e)] = v;
-  }
-  __syncthreads();
-#pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = shared[17 * t + j];
-  __syncthreads();
-}
 
 template <int kCluster>
 __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_constant__ RhtInputParams p) {
@@ -78,8 +27,8 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
   const int token = static_cast<int>(blockIdx.x / kCluster);
   const int rank = static_cast<int>(blockIdx.x % kCluster);
   const uint32_t dim = static_cast<uint32_t>(p.dim);
-  ptx::WaitForPredecessor();
   ptx::LetSuccessorStart();
+  ptx::WaitForPredecessor();
 
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kChunkThreads + t; i < p.clear_count / 4;
        i += static_cast<int64_t>(gridDim.x) * kChunkThreads) {
@@ -96,7 +45,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
       r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
   } else {
-    LoadRow(p, row, rank, shared, r);
+    LoadRow({row, p.x_type, p.in_features, p.sv}, rank, shared, t, r);
     RowFwht<kCluster>(r, shared, rank, dim);
     MultiplyInvSqrt<kCluster>(r, rank, dim);
   }

@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kChunkThreads) ChunkKernel(float* buffer, int6
   float r[16];
 #pragma unroll
   for (int j = 0; j < 16; ++j) r[j] = base + 16 * t + j < dim ? row[base + 16 * t + j] : 0.0f;
-  ChunkFwht(r, shared, static_cast<uint32_t>(base), static_cast<uint32_t>(dim), false);
+  ChunkFwht(r, shared, static_cast<uint32_t>(base), static_cast<uint32_t>(dim), false, t);
 #pragma unroll
   for (int j = 0; j < 16; ++j) {
     const int64_t i = base + t + 256 * j;

@@ -65,8 +65,8 @@ __global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_co
     su[j] = inside && p.su != nullptr ? __half2float(__ushort_as_half(__ldg(p.su + i))) : 1.0f;
     bias[j] = inside && p.bias != nullptr ? __ldg(p.bias + i) : 0.0f;
   }
-  ptx::WaitForPredecessor();
   ptx::LetSuccessorStart();
+  ptx::WaitForPredecessor();
 
   float r[16];
   const RowSums row = p.stages > 0 ? LoadRowSums(p, token) : RowSums{};

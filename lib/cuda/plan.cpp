@@ -19,7 +19,8 @@ uint32_t FrontLimit(const DeviceTraits& device) {
                                : static_cast<uint32_t>(device.max_shared_bytes) - kernels::kTableBytes - 1024;
 }
 
-GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int tiles_e81b, int64_t tokens) {
+GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, bool standard, int tiles_e8p, int tiles_e81b, int64_t tokens) {
+  const int64_t units = CeilDiv(dim, kernels::kUnitCols);
   const int token_blocks = tokens <= 4 ? 1 : 2;
   GemvPlan best{};
   double best_cost = 1e30;
@@ -49,8 +50,18 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int 
   const int64_t wanted = CeilDiv(std::max(tiles_e8p, tiles_e81b), blocks);
   const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, FrontLimit(device)) / tile_bytes / step);
   best.chunk_tiles = static_cast<int>(std::min(CeilDiv(wanted, step), limit) * step);
-  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.chunk_tiles * tile_bytes), tiles_e8p > 0,
-                                           tiles_e81b > 0, device.aligned_tables);
+  const auto sum_bytes = static_cast<uint32_t>(best.chunk_tiles * tile_bytes);
+  best.shared_bytes = kernels::SharedBytes(sum_bytes, tiles_e8p > 0, tiles_e81b > 0, device.aligned_tables);
+  // Nothing clears the sums of a split product before a fused one; and both tables must fit at once.
+  if (tokens == 1 && standard && best.splits == 1 && device.aligned_tables && kernels::FusedInputFits(dim)) {
+    const uint32_t front = sum_bytes + static_cast<uint32_t>(units * 2 * kernels::kUnitCols);
+    const uint32_t bytes =
+        kernels::SharedBytes(front, tiles_e8p > 0, tiles_e81b > 0, true, kernels::FusedInputScratch(dim));
+    if (front <= FrontLimit(device) && bytes <= static_cast<uint32_t>(device.max_shared_bytes)) {
+      best.fused_input = true;
+      best.shared_bytes = bytes;
+    }
+  }
   return best;
 }
 
@@ -94,7 +105,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
   }
   if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;
-    plan.gemv = PlanGemv(device, units, plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
+    plan.gemv = PlanGemv(device, metas[0]->padded_in, IsBinaryExpansion(metas[0]->padded_in, metas[0]->in_blocks), plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
   } else if (tokens >= kExpandTokens && library_product) {
     plan.path = Path::kExpand;
   } else {
@@ -109,9 +120,10 @@ std::string Describe(const ProductPlan& plan) {
   char text[512];
   if (plan.path == Path::kGemv) {
     std::snprintf(text, sizeof(text),
-                  "kernel: e8p_gemv<%d units, %d tokens>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
+                  "kernel: e8p_gemv<%d units, %d tokens>%s\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
                   "splits of k over blocks: %d\ngrid: %d x %d blocks of %d threads\nshared bytes: %zu\n",
-                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks,
+                  plan.gemv.fused_input ? " with the input transform" : "", plan.row_tiles_e8p, plan.row_tiles_e81b,
                   plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits, kernels::kGemvWarps * 32,
                   plan.gemv.shared_bytes);
   } else if (plan.path == Path::kGemm) {
