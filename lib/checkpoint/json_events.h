@@ -2,9 +2,11 @@
 // neither depth nor size of unexpected parts matters, and nothing is built that is not wanted.
 #pragma once
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace glq::checkpoint {
 
@@ -39,8 +41,9 @@ class JsonEvents {
  protected:
   virtual std::string Where() const = 0;
   bool Unexpected(const char* what) { return Problem(Where() + ": " + what + " is not expected"); }
-  bool Problem(const std::string& text) {
-    if (problem_.empty()) problem_ = text;
+  bool Problem(std::string text) {
+    std::replace(text.begin(), text.end(), '\0', '?');  // names come from the file
+    if (problem_.empty()) problem_ = std::move(text);
     return false;
   }
 
