@@ -61,7 +61,7 @@ from .ops import (
 )
 from .quantizer import Quantizer, QuantizerReport
 from .tensor import E8PInfo, Tensor
-from .view import View, view
+from ._view import View, view
 
 __version__ = version_text(_HEADER_VERSION)
 

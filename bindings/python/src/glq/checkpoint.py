@@ -18,7 +18,7 @@ from ._loader import check, library, new_struct, text
 from .context import Context, stream_pointer
 from .dtypes import DType
 from .tensor import Tensor, stage_key
-from .view import View, view
+from ._view import View, view
 
 CONFIG = "config.json"
 QUANTIZE_CONFIG = "quantize_config.json"

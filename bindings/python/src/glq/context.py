@@ -12,7 +12,7 @@ from ._errors import ArgumentError, error_class
 from ._glq_cffi import ffi
 from ._loader import check, library, new_struct, text
 from .dtypes import DType
-from .view import View, device_text, make_view
+from ._view import View, device_text, make_view
 
 LogFunction = Callable[[int, str, str], None]
 Device = Any

@@ -22,7 +22,7 @@ from .checkpoint import LayerInfo, StoredTensor
 from .context import Context
 from .dtypes import DType
 from .quantizer import Quantizer, QuantizerReport
-from .view import View
+from ._view import View
 
 DEFAULT_EXCLUDE = ("*embed*", "*lm_head*", "*norm*", "*router*", "*.gate", "*wte", "*wpe", "*vision*", "*audio*")
 """Module paths that are not quantized unless asked for: embeddings, output heads, norms, routers, other towers."""

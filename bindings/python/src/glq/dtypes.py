@@ -41,7 +41,7 @@ class DType(enum.IntEnum):
     @property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype of the same bytes: `uint16` for BFLOAT16, which NumPy does not have."""
-        return _NUMPY[self]
+        return _NUMPY[self.value]
 
     @classmethod
     def of(cls, spelling: Any) -> DType:
@@ -69,12 +69,13 @@ def _name(spelling: Any) -> str:
     return dtype.name if dtype.isnative else text
 
 
-_NUMPY: dict[DType, np.dtype[Any]] = {
-    member: np.dtype("uint16" if member is DType.BFLOAT16 else str(member)) for member in DType
+_NUMPY: dict[int, np.dtype[Any]] = {
+    member.value: np.dtype("uint16" if member is DType.BFLOAT16 else str(member)) for member in DType
 }
+_CODES: dict[int, DType] = {member.value: member for member in DType}
 _SPELLINGS: dict[Any, DType] = {str(member): member for member in DType}
-_SPELLINGS.update({dtype: member for member, dtype in _NUMPY.items() if member is not DType.BFLOAT16})
-_SPELLINGS.update({dtype.type: member for member, dtype in _NUMPY.items() if member is not DType.BFLOAT16})
+_SPELLINGS.update({member.numpy: member for member in DType if member is not DType.BFLOAT16})
+_SPELLINGS.update({member.numpy.type: member for member in DType if member is not DType.BFLOAT16})
 _SPELLINGS.update({"f16": DType.FLOAT16, "bf16": DType.BFLOAT16, "f32": DType.FLOAT32, "f64": DType.FLOAT64})
 _SPELLINGS.update({"half": DType.FLOAT16, "float": DType.FLOAT32, "double": DType.FLOAT64})
 _SPELLINGS.update({"i8": DType.INT8, "i16": DType.INT16, "i32": DType.INT32, "i64": DType.INT64})
@@ -83,7 +84,7 @@ _SPELLINGS.update({"u8": DType.UINT8, "u16": DType.UINT16})
 
 def of_code(code: int) -> DType:
     """The member with this number. Raises ArgumentError for one this version does not know."""
-    try:
-        return DType(code)
-    except ValueError:
-        raise ArgumentError(c.GLQ_E_DTYPE, f"data type 0x{code:08X} is none of: {', '.join(map(str, DType))}") from None
+    found = _CODES.get(code)
+    if found is None:
+        raise ArgumentError(c.GLQ_E_DTYPE, f"data type 0x{code:08X} is none of: {', '.join(map(str, DType))}")
+    return found

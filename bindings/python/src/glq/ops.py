@@ -13,7 +13,7 @@ from ._loader import check, library, new_struct, text
 from .context import Context, Workspace, math_mode, stream_pointer
 from .dtypes import DType
 from .tensor import ArrayLike, Tensor, codebook_number
-from .view import View, as_rows, view
+from ._view import View, as_rows, view
 
 _NULL = ffi.NULL
 
@@ -40,8 +40,8 @@ class _Call:
         """What to return, and the view to write to."""
         if out is None:
             if self.context.is_cpu and not isinstance(like, Tensor):
-                native = getattr(getattr(like, "dtype", None), "name", "") == "bfloat16" and dtype is DType.BFLOAT16
-                out = np.empty(shape, like.dtype if native and isinstance(like, np.ndarray) else dtype.numpy)
+                native = dtype is DType.BFLOAT16 and isinstance(like, np.ndarray) and like.dtype.name == "bfloat16"
+                out = np.empty(shape, like.dtype if native else dtype.numpy)
             else:
                 out = Tensor.empty(self.context, shape, dtype)
         made = self.context._view(out, dtype if isinstance(out, np.ndarray) else None, self.stream)
@@ -63,7 +63,7 @@ class _Call:
 
 
 def _tokens(rows: Any) -> int:
-    return int(rows.shape[0]) if rows.ndim == 2 else 1
+    return rows.shape[0] if rows.ndim == 2 else 1
 
 
 def _out_dtype(dtype: Any, x: View) -> DType:
@@ -73,8 +73,9 @@ def _out_dtype(dtype: Any, x: View) -> DType:
 def _result_dtype(out: Any, dtype: Any, x: View) -> DType:
     """Of an `out` that is given: its own, unless `dtype` says how to read a uint16 array."""
     if dtype is None and isinstance(out, np.ndarray):
-        kind = DType.of(out.dtype)
-        return x.dtype if kind is DType.UINT16 and x.dtype is DType.BFLOAT16 else kind
+        if x._code == DType.BFLOAT16 and out.dtype == np.uint16:
+            return DType.BFLOAT16
+        return DType.of(out.dtype)
     return _out_dtype(dtype, x)
 
 

@@ -15,7 +15,7 @@ from ._loader import check, new_struct
 from .context import Context, stream_pointer
 from .dtypes import DType
 from .tensor import ArrayLike, Tensor
-from .view import view
+from ._view import view
 
 ProgressFunction = Callable[[int, int, str], "bool | None"]
 """Called with (done, total, phase); returning False stops the run."""
@@ -143,7 +143,7 @@ class Quantizer:
             ArgumentError: Wrong shape or dtype, NaN or infinity (nothing is added then), or in the middle of a
                 cancelled run.
         """
-        from .view import as_rows
+        from ._view import as_rows
 
         batch = view(x, dtype)
         check(self._lib.glq_quantizer_add_batch(self._handle, as_rows(batch, "x")))

@@ -15,7 +15,7 @@ from ._glq_cffi import ffi
 from ._loader import check, new_struct
 from .context import Context, stream_pointer
 from .dtypes import DType, of_code
-from .view import View, compact_strides, device_text, fill_view, view_of_imported
+from ._view import View, compact_strides, device_text, fill_view, view_of_imported
 
 _CODEBOOKS = {"e8p": c.GLQ_CODEBOOK_E8P, "e81b": c.GLQ_CODEBOOK_E81B}
 _CODEBOOK_NAMES = {value: name for name, value in _CODEBOOKS.items()}
@@ -321,7 +321,7 @@ class Tensor:
         handle = self._handle
         struct = ffi.new("glq_view *")
         check(self._lib.glq_tensor_view(handle, struct))
-        return View(struct, handle)
+        return View(struct, handle, self.shape)
 
     def view(self) -> View:
         """The elements of a dense tensor as a view, which keeps the memory alive."""

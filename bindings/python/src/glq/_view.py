@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,26 @@ _CPU = c.GLQ_DEVICE_CPU
 _CUDA_HOST = 3  # kDLCUDAHost: pinned host memory
 
 
+# The fields of glq_view in one go (data, shape, strides, dtype, ndim, device, flags, reserved): filling them one by one
+# through cffi takes several times as long as a small product. The layout tests pin the offsets.
+_PACK = struct.Struct("<Q8qIiiiII").pack_into
+
+
 class View:
     """A strided array in somebody's memory, which it keeps alive. Made by `view`.
 
     A plain value for the library: up to 4 dimensions, strides in elements.
     """
 
-    __slots__ = ("_c", "owner")
+    __slots__ = ("_c", "owner", "shape", "_code")
 
-    def __init__(self, struct: Any, owner: Any) -> None:
-        self._c = struct
+    def __init__(self, native: Any, owner: Any, shape: tuple[int, ...] | None = None, code: int | None = None) -> None:
+        self._c = native
         self.owner = owner
         """The object whose memory this is."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
+        self.shape: tuple[int, ...] = tuple(native.shape[0:native.ndim]) if shape is None else shape
         """Extents."""
-        return tuple(self._c.shape[0:self._c.ndim])
+        self._code: int = native.dtype if code is None else code
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -42,7 +46,7 @@ class View:
     @property
     def dtype(self) -> DType:
         """Element type."""
-        return of_code(self._c.dtype)
+        return of_code(self._code)
 
     @property
     def device(self) -> str:
@@ -109,26 +113,19 @@ def fill_view(shape: tuple[int, ...], strides: tuple[int, ...], address: int, dt
     rank = len(shape)
     if rank > c.GLQ_MAX_NDIM:
         raise _too_many(shape)
-    struct = ffi.new("glq_view *")
-    struct.data = ffi.cast("void *", address)
-    if rank == 2:
-        struct.shape[0], struct.shape[1] = shape
-        struct.strides[0], struct.strides[1] = strides
-    else:
-        struct.shape[0:rank] = shape
-        struct.strides[0:rank] = strides
-    struct.dtype = dtype
-    struct.ndim = rank
-    struct.device.type, struct.device.index = device
-    if read_only:
-        struct.flags = c.GLQ_VIEW_READ_ONLY
-    return struct
+    native = ffi.new("glq_view *")
+    rest = (0,) * (c.GLQ_MAX_NDIM - rank)
+    _PACK(ffi.buffer(native), 0, address, *shape, *rest, *strides, *rest, dtype, rank, *device,
+          c.GLQ_VIEW_READ_ONLY if read_only else 0, 0)
+    return native
 
 
 def _steps(strides: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    if any(step % itemsize for step in strides):
-        raise ArgumentError(c.GLQ_E_LAYOUT, f"byte strides {strides} are no multiples of the element's {itemsize} bytes")
-    return tuple(step // itemsize for step in strides)
+    for step in strides:
+        if step % itemsize:
+            raise ArgumentError(c.GLQ_E_LAYOUT,
+                                f"byte strides {strides} are no multiples of the element's {itemsize} bytes")
+    return tuple([step // itemsize for step in strides])
 
 
 def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -140,11 +137,23 @@ def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(steps))
 
 
+_known: dict[np.dtype[Any], tuple[int, int]] = {}  # code and itemsize of dtypes that were seen
+_CPU_DEVICE = (_CPU, 0)
+
+
 def _from_numpy(array: np.ndarray[Any, Any], dtype: DType | None) -> View:
-    kind = DType.of(array.dtype)
+    known = _known.get(array.dtype)
+    if known is None:
+        kind = DType.of(array.dtype)
+        known = _known[array.dtype] = (int(kind), kind.itemsize)
+    code, itemsize = known
+    if dtype is not None and dtype != code:
+        _check_size(of_code(code), dtype)
+        code = int(dtype)
     address, read_only = array.__array_interface__["data"]
-    strides = _steps(array.strides, kind.itemsize)
-    return _retype(View(fill_view(array.shape, strides, address, kind, (_CPU, 0), read_only), array), dtype)
+    shape = array.shape
+    return View(fill_view(shape, _steps(array.strides, itemsize), address, code, _CPU_DEVICE, read_only), array, shape,
+                code)
 
 
 def view_of_imported(taken: _dlpack.Imported) -> View:
@@ -177,14 +186,18 @@ def _from_cuda_interface(producer: Any, interface: dict[str, Any], stream: Any, 
     return View(fill_view(shape, steps, address, kind, (c.GLQ_DEVICE_CUDA, index), bool(read_only)), producer)
 
 
+def _check_size(stored: DType, dtype: DType) -> None:
+    if dtype.itemsize != stored.itemsize:
+        raise ArgumentError(c.GLQ_E_DTYPE, f"elements of {stored} cannot be read as {dtype}: other size")
+
+
 def _retype(made: View, dtype: DType | None) -> View:
-    if dtype is None or dtype == made._c.dtype:
+    if dtype is None or dtype == made._code:
         return made
-    if dtype.itemsize != made.dtype.itemsize:
-        raise ArgumentError(c.GLQ_E_DTYPE, f"elements of {made.dtype} cannot be read as {dtype}: other size")
-    struct = ffi.new("glq_view *", made._c[0])
-    struct.dtype = dtype
-    return View(struct, made.owner)
+    _check_size(made.dtype, dtype)
+    native = ffi.new("glq_view *", made._c[0])
+    native.dtype = dtype
+    return View(native, made.owner)
 
 
 def make_view(thing: Any, dtype: DType | None, stream: Any, wait: Any) -> View:
@@ -238,10 +251,9 @@ def view(array: Any, dtype: Any = None) -> View:
 
 def as_rows(made: View, what: str) -> Any:
     """The glq_view with all dimensions but the last merged into rows."""
-    struct = made._c
-    rank = struct.ndim
-    if rank <= 2:
-        return struct
+    native = made._c
+    if len(made.shape) <= 2:
+        return native
     shape, strides = made.shape, made.strides
     rows, step = (0, shape[-1]) if 0 in shape[:-1] else (1, 0)
     for extent, stride in zip(reversed(shape[:-1]), reversed(strides[:-1])):
@@ -253,7 +265,7 @@ def as_rows(made: View, what: str) -> Any:
             raise ArgumentError(c.GLQ_E_LAYOUT, f"{what}: the leading dimensions of shape {shape} with strides "
                                                 f"{strides} cannot be merged into rows without a copy")
         rows *= extent
-    merged = ffi.new("glq_view *", struct[0])
+    merged = ffi.new("glq_view *", native[0])
     merged.ndim = 2
     merged.shape[0:2] = (rows, shape[-1])
     merged.strides[0:2] = (step or shape[-1], strides[-1])
