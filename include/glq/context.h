@@ -128,7 +128,7 @@ enum glq_log_level {
  */
 typedef void (*glq_log_fn)(void *user, int32_t level, const char *category, const char *message);
 
-/** @brief Where log messages go; without one, nowhere. Frozen: 24 bytes. */
+/** @brief Where log messages go; without one, nowhere, unless `GLQ_LOG` is set (ABI.md). Frozen: 24 bytes. */
 typedef struct glq_logger {
   void *user;        /**< Passed back unchanged. */
   glq_log_fn log;    /**< Not NULL. */

@@ -172,7 +172,8 @@ typedef struct glq_e8p_parts {
  * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
- *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FOUND (a vector or stage it does not have),
+ *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING (two destinations overlap),
+ *         #GLQ_E_NOT_FOUND (a vector or stage it does not have),
  *         #GLQ_E_UNSUPPORTED (not E8P), #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_CUDA.
  */
 GLQ_API glq_status glq_e8p_export(glq_context *context, glq_stream stream, const glq_tensor *tensor,
