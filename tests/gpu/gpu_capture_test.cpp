@@ -103,8 +103,9 @@ TEST(FirstCall, IsCaptured) {
     children.clear();
     for (size_t i = first; i < last; ++i) {
       setenv("GLQ_FIRST_CALL", std::to_string(i).c_str(), 1);
-      char program[] = "/proc/self/exe", filter[] = "--gtest_filter=FirstCall.DISABLED_InProcess", disabled[] = "--gtest_also_run_disabled_tests",
-           brief[] = "--gtest_brief=1", output[] = "--gtest_output=", quiet[] = "--quiet";
+      char program[] = "/proc/self/exe", filter[] = "--gtest_filter=FirstCall.DISABLED_InProcess",
+           disabled[] = "--gtest_also_run_disabled_tests", brief[] = "--gtest_brief=1",
+           output[] = "--gtest_output=", quiet[] = "--quiet";
       char* arguments[] = {program, filter, disabled, brief, output, quiet, nullptr};
       pid_t child = 0;
       ASSERT_EQ(posix_spawn(&child, program, nullptr, nullptr, arguments, environ), 0);
@@ -126,7 +127,8 @@ TEST_P(Mode, EveryOperation) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Capture, Mode,
-                         ::testing::Values(cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeGlobal, cudaStreamCaptureModeRelaxed));
+                         ::testing::Values(cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeGlobal,
+                                           cudaStreamCaptureModeRelaxed));
 
 TEST(Capture, FewNodes) {
   const Stream stream;
@@ -158,7 +160,9 @@ TEST(Capture, ChainOfOperations) {
   Workspace workspace(FusedWorkspace(GpuContext(), weight.get(), 3));
   const glq_view av = da.View(), bv = db.View();
   const auto chain = [&] {
-    for (int i = 0; i < 6; ++i) GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), stream, weight.get(), i % 2 ? &bv : &av, i % 2 ? &av : &bv, workspace.get(), nullptr));
+    for (int i = 0; i < 6; ++i)
+      GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), stream, weight.get(), i % 2 ? &bv : &av, i % 2 ? &av : &bv,
+                                         workspace.get(), nullptr));
   };
   GLQ_ASSERT_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   chain();
@@ -311,13 +315,15 @@ TEST(Streams, CreationFollowsItsStream) {
   };
   glq_view sv, su, bias;
   for (size_t s = 0; s < stages.size(); ++s) stages[s].indices = late(stages[s].indices, linear.stages[s].size() * 8);
-  sv = late(*desc.sv, linear.sv.size() * 2), su = late(*desc.su, linear.su.size() * 2), bias = late(*desc.bias, linear.bias.size());
+  sv = late(*desc.sv, linear.sv.size() * 2), su = late(*desc.su, linear.su.size() * 2),
+  bias = late(*desc.bias, linear.bias.size());
   desc.stages = stages.data(), desc.sv = &sv, desc.su = &su, desc.bias = &bias;
   for (const DeviceBuffer& m : memory) GLQ_ASSERT_CUDA(cudaMemset(m.data(), 0, m.bytes()));
   GLQ_ASSERT_CUDA(cudaDeviceSynchronize());
   GLQ_ASSERT_CUDA(cudaLaunchHostFunc(stream, Delay::Sleep, &delay));
   for (size_t i = 0; i < memory.size(); ++i) {
-    GLQ_ASSERT_CUDA(cudaMemcpyAsync(memory[i].data(), static_cast<std::byte*>(pinned[i]->data()) + 256, memory[i].bytes(), cudaMemcpyHostToDevice, stream));
+    GLQ_ASSERT_CUDA(cudaMemcpyAsync(memory[i].data(), static_cast<std::byte*>(pinned[i]->data()) + 256,
+                                    memory[i].bytes(), cudaMemcpyHostToDevice, stream));
   }
   Pair pair(MakeWeight(CpuContext(), linear.desc()), MakeWeight(GpuContext(), desc, stream));
   EXPECT_TRUE(delay.over);
@@ -387,7 +393,8 @@ TEST(Allocation, NoneInAThousandCalls) {
     GLQ_ASSERT_CUDA(cudaMemGetInfo(&free_before, &total));
     Rng rng(3);
     for (int i = 0; i < 1000; ++i) {
-      GLQ_ASSERT_OK(buffers[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(buffers.size()) - 1))]->Run(context.get(), stream));
+      GLQ_ASSERT_OK(buffers[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(buffers.size()) - 1))]->Run(
+          context.get(), stream));
     }
     GLQ_ASSERT_CUDA(cudaStreamSynchronize(stream));
     GLQ_ASSERT_CUDA(cudaMemGetInfo(&free_after, &total));
@@ -400,7 +407,8 @@ TEST(Allocation, NoneInAThousandCalls) {
 
 // --- Threads, contexts, devices ---
 
-void RunOnThreads(const std::vector<glq_context*>& contexts, const std::vector<const std::vector<std::unique_ptr<Operation>>*>& operations, int rounds) {
+void RunOnThreads(const std::vector<glq_context*>& contexts,
+                  const std::vector<const std::vector<std::unique_ptr<Operation>>*>& operations, int rounds) {
   const Stream stream;
   std::vector<std::vector<Image>> expected(operations.size());
   for (size_t c = 0; c < operations.size(); ++c) {
@@ -420,7 +428,8 @@ void RunOnThreads(const std::vector<glq_context*>& contexts, const std::vector<c
       Rng rng(t);
       for (int r = 0; r < rounds; ++r) {
         std::vector<size_t> order;
-        for (size_t i = 0; i < buffers.size(); ++i) order.push_back((i * 7 + t * 3 + static_cast<size_t>(r)) % buffers.size());
+        for (size_t i = 0; i < buffers.size(); ++i)
+          order.push_back((i * 7 + t * 3 + static_cast<size_t>(r)) % buffers.size());
         for (const auto& b : buffers) b->Reset(6, own);
         for (const size_t i : order) {
           if (const auto ok = Ok(buffers[i]->Run(contexts[c], own)); !ok) {
@@ -471,22 +480,6 @@ void* CurrentContext() {
   void* context = nullptr;
   EXPECT_EQ(get(&context), 0);
   return context;
-}
-
-TEST(Devices, NothingBecomesCurrentOnAThreadWithoutCuda) {
-  std::thread([] {
-    EXPECT_EQ(CurrentContext(), nullptr);
-    const Context context = MakeContext(kGpu);
-    EXPECT_EQ(CurrentContext(), nullptr);
-    glq_device_info info = GLQ_DEVICE_INFO_INIT;
-    GLQ_EXPECT_OK(glq_device_get_info(&kGpu, &info));
-    EXPECT_EQ(CurrentContext(), nullptr);
-    const HostLinear linear({.out = 64, .in = 128, .bits = 3});
-    const Tensor weight = MakeWeight(context.get(), linear.desc());
-    EXPECT_EQ(CurrentContext(), nullptr);
-    GLQ_EXPECT_OK(glq_context_synchronize(context.get(), nullptr));
-    EXPECT_EQ(CurrentContext(), nullptr);
-  }).join();
 }
 
 TEST(Devices, CurrentDeviceStays) {

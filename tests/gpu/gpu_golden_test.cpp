@@ -11,20 +11,26 @@ using test::Golden;
 using test::GoldenArray;
 
 glq_dtype DtypeOf(const GoldenArray& a) {
-  return a.dtype == "f16" ? GLQ_DTYPE_F16 : a.dtype == "bf16" ? GLQ_DTYPE_BF16 : a.dtype == "f32" ? GLQ_DTYPE_F32
-         : a.dtype == "u8" ? GLQ_DTYPE_U8 : GLQ_DTYPE_I64;
+  return a.dtype == "f16"    ? GLQ_DTYPE_F16
+         : a.dtype == "bf16" ? GLQ_DTYPE_BF16
+         : a.dtype == "f32"  ? GLQ_DTYPE_F32
+         : a.dtype == "u8"   ? GLQ_DTYPE_U8
+                             : GLQ_DTYPE_I64;
 }
 
 glq_view ViewOf(GoldenArray& a) {
   glq_view view;
-  Require(glq_view_init(&view, a.bytes.data(), DtypeOf(a), nullptr, static_cast<int32_t>(a.shape.size()), a.shape.data()), "view");
+  Require(
+      glq_view_init(&view, a.bytes.data(), DtypeOf(a), nullptr, static_cast<int32_t>(a.shape.size()), a.shape.data()),
+      "view");
   return view;
 }
 
 // "bd_96x192/b3" -> its tensors and input.
 class Layer {
  public:
-  Layer(const Golden& golden, const std::string& name, bool with_bias) : sv_(golden.Load(name + "/SV")), su_(golden.Load(name + "/SU")) {
+  Layer(const Golden& golden, const std::string& name, bool with_bias)
+      : sv_(golden.Load(name + "/SV")), su_(golden.Load(name + "/SU")) {
     const std::string shape = name.substr(0, name.find('/')), dims = shape.substr(shape.find('_') + 1);
     // The power-of-two layer of a shape shares its input with the block-diagonal one.
     const std::string inputs = golden.Has(shape + "/x") ? shape : "bd_" + dims;
@@ -40,7 +46,9 @@ class Layer {
       glq_e8p_stage stage{};
       stage.codebook = e8p ? GLQ_CODEBOOK_E8P : GLQ_CODEBOOK_E81B;
       stage.cum_inv_scale = 1;
-      if (s > 1) stage.cum_inv_scale = golden.Load<float>(name + (s == 2 ? "/inv_resid_scale" : "/inv_resid_scale" + std::to_string(s - 1)))[0];
+      if (s > 1)
+        stage.cum_inv_scale =
+            golden.Load<float>(name + (s == 2 ? "/inv_resid_scale" : "/inv_resid_scale" + std::to_string(s - 1)))[0];
       indices_.push_back(golden.Load(name + "/Qidxs" + number + (e8p ? "_e8p" : "_e81b")));
       stage.indices = ViewOf(indices_.back());
       stages_.push_back(stage);
@@ -84,7 +92,8 @@ void CheckExact(const Golden& golden, const Golden& exact, const std::string& na
   const Pair pair{nullptr, MakeWeight(GpuContext(), layer.desc(), GpuStream())};
   const Image x = ImageOf(layer.x()), y = ImageOf(exact.Load(name));
   const DeviceImage device_x(x);
-  for (int64_t tokens = 1; tokens <= y.rows(); ++tokens) EXPECT_TRUE(GpuFusedEquals(pair, device_x, y, tokens)) << tokens << " tokens";
+  for (int64_t tokens = 1; tokens <= y.rows(); ++tokens)
+    EXPECT_TRUE(GpuFusedEquals(pair, device_x, y, tokens)) << tokens << " tokens";
 }
 
 TEST(GpuGolden, EveryExactArray) {
@@ -95,7 +104,8 @@ TEST(GpuGolden, EveryExactArray) {
 
 TEST(GpuGolden, OneOfEachSmoke) {
   const Golden golden, exact("exact.tsv");
-  for (const char* name : {"bd_96x192/b3/y_exact_f16", "bd_100x200/b4/y_exact_bias_f32", "pow2_48x80/b2/y_exact_bf16"}) {
+  for (const char* name :
+       {"bd_96x192/b3/y_exact_f16", "bd_100x200/b4/y_exact_bias_f32", "pow2_48x80/b2/y_exact_bf16"}) {
     CheckExact(golden, exact, name);
   }
 }

@@ -21,7 +21,8 @@ Members Make(const std::vector<LinearSpec>& specs) {
 }
 
 // Outputs in matrices of their own, or as column slices of one.
-void Check(const Members& members, const std::vector<int64_t>& tokens, bool slices, glq_dtype x_type, glq_dtype y_type) {
+void Check(const Members& members, const std::vector<int64_t>& tokens, bool slices, glq_dtype x_type,
+           glq_dtype y_type) {
   const int64_t rows = tokens.back();
   const auto count = static_cast<int32_t>(members.size());
   int64_t in = 0, total = 0;
@@ -34,7 +35,8 @@ void Check(const Members& members, const std::vector<int64_t>& tokens, bool slic
     in = m->spec.in;
     total += m->spec.out + 3;  // columns between the slices, which nobody may touch
   }
-  SCOPED_TRACE(std::to_string(count) + " members, " + (slices ? "slices, x " : "own outputs, x ") + Name(x_type) + ", y " + Name(y_type));
+  SCOPED_TRACE(std::to_string(count) + " members, " + (slices ? "slices, x " : "own outputs, x ") + Name(x_type) +
+               ", y " + Name(y_type));
   Image x(x_type, rows, in, in + 5, 1);
   x.FillNormal(11);
   const DeviceImage device_x(x);
@@ -59,10 +61,12 @@ void Check(const Members& members, const std::vector<int64_t>& tokens, bool slic
         y[i].shape[1] = members[i]->spec.out;
         y[i].data = static_cast<std::byte*>(y[i].data) + begin[i] * SizeOf(y_type);
         for (int64_t r = 0; r < n; ++r) {
-          std::memcpy(want.data() + (r * total + begin[i]) * SizeOf(y_type), expected[i].Row(r), static_cast<size_t>(members[i]->spec.out * SizeOf(y_type)));
+          std::memcpy(want.data() + (r * total + begin[i]) * SizeOf(y_type), expected[i].Row(r),
+                      static_cast<size_t>(members[i]->spec.out * SizeOf(y_type)));
         }
       }
-      GLQ_ASSERT_OK(glq_fused_linear_e8p_group(GpuContext(), GpuStream(), weights.data(), count, &xv, y.data(), workspace.Poisoned(GpuStream()), nullptr));
+      GLQ_ASSERT_OK(glq_fused_linear_e8p_group(GpuContext(), GpuStream(), weights.data(), count, &xv, y.data(),
+                                               workspace.Poisoned(GpuStream()), nullptr));
       device_y.Download(got, GpuStream());
       EXPECT_TRUE(SameRows(want, got, rows));
     } else {
@@ -75,7 +79,8 @@ void Check(const Members& members, const std::vector<int64_t>& tokens, bool slic
         device_y.emplace_back(got.back());
         y[i] = device_y.back().View(n);
       }
-      GLQ_ASSERT_OK(glq_fused_linear_e8p_group(GpuContext(), GpuStream(), weights.data(), count, &xv, y.data(), workspace.Poisoned(GpuStream()), nullptr));
+      GLQ_ASSERT_OK(glq_fused_linear_e8p_group(GpuContext(), GpuStream(), weights.data(), count, &xv, y.data(),
+                                               workspace.Poisoned(GpuStream()), nullptr));
       for (size_t i = 0; i < members.size(); ++i) {
         device_y[i].Download(got[i], GpuStream());
         EXPECT_TRUE(SameRows(expected[i], got[i], members[i] ? n : 0)) << "member " << i;
@@ -85,7 +90,8 @@ void Check(const Members& members, const std::vector<int64_t>& tokens, bool slic
   }
 }
 
-void CheckBoth(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& tokens, glq_dtype x = GLQ_DTYPE_F16, glq_dtype y = GLQ_DTYPE_F16) {
+void CheckBoth(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& tokens, glq_dtype x = GLQ_DTYPE_F16,
+               glq_dtype y = GLQ_DTYPE_F16) {
   const Members members = Make(specs);
   Check(members, tokens, false, x, y);
   Check(members, tokens, true, x, y);
@@ -129,7 +135,8 @@ TEST(GpuGroup, RealSizes) {
 
 TEST(GpuGroup, EightMembersOfFourStages) {
   std::vector<LinearSpec> specs;
-  for (int i = 0; i < GLQ_E8P_MAX_GROUP; ++i) specs.push_back(Spec(1000 + 16 * i, 512, 7 + i % 2, static_cast<uint64_t>(i), 5));
+  for (int i = 0; i < GLQ_E8P_MAX_GROUP; ++i)
+    specs.push_back(Spec(1000 + 16 * i, 512, 7 + i % 2, static_cast<uint64_t>(i), 5));
   CheckBoth(specs, {1, 8, 9, 384});
 }
 
@@ -150,7 +157,9 @@ TEST(GpuGroup, AllKindsTogether) {
              {.out = 33000, .in = 200, .bits = 2, .bias = GLQ_DTYPE_F16, .weight_scale = -1, .seed = 7, .sv_seed = 5},
              {.out = 1, .in = 200, .bits = 5, .su = Signs::kNone, .sv = Signs::kNone, .weight_scale = 0, .seed = 8}},
             {1, 4, 8, 9, 40, 384});
-  CheckBoth({{.out = 48, .in = 33000, .bits = 3, .seed = 1, .sv_seed = 5}, {.out = 100, .in = 33000, .bits = 2, .seed = 2, .sv_seed = 5}}, {1, 8, 9});
+  CheckBoth({{.out = 48, .in = 33000, .bits = 3, .seed = 1, .sv_seed = 5},
+             {.out = 100, .in = 33000, .bits = 2, .seed = 2, .sv_seed = 5}},
+            {1, 8, 9});
 }
 
 TEST(GpuGroup, SharedTransformIsSeen) {

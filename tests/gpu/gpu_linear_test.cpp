@@ -30,12 +30,14 @@ TEST_P(Width, SmallShapes) {
   int i = GetParam();
   for (const auto& [out, in] : shapes) {
     ++i;
-    CheckFused({.out = out, .in = in, .bits = GetParam()}, kTokenSteps, {.x = kFloatTypes[i % 3], .y = kFloatTypes[i / 3 % 3]});
+    CheckFused({.out = out, .in = in, .bits = GetParam()}, kTokenSteps,
+               {.x = kFloatTypes[i % 3], .y = kFloatTypes[i / 3 % 3]});
   }
 }
 
 TEST_P(Width, Square4096) {
-  CheckFused({.out = 4096, .in = 4096, .bits = GetParam()}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 33}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 4096, .in = 4096, .bits = GetParam()}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 33},
+             {.y = GLQ_DTYPE_F16});
 }
 
 TEST_P(Width, KernelsSmoke) {
@@ -69,7 +71,8 @@ TEST(GpuLinear, LibraryIsThere) {
 
 TEST(GpuLinear, Slices) {
   for (const int bits : {2, 3, 4}) {
-    CheckFused({.out = 96, .in = 192, .bits = bits}, {2047, 2048, 2049, 2050, 2432, 4095, 4096, 4097}, {.y = GLQ_DTYPE_BF16});
+    CheckFused({.out = 96, .in = 192, .bits = bits}, {2047, 2048, 2049, 2050, 2432, 4095, 4096, 4097},
+               {.y = GLQ_DTYPE_BF16});
   }
   CheckFused({.out = 1024, .in = 512, .bits = 3}, {2047, 2048, 2049, 2050}, {.x = GLQ_DTYPE_BF16, .y = GLQ_DTYPE_F16});
 }
@@ -104,7 +107,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Shape{32768, 64, 2, {1, 9}}, Shape{64, 32768, 2, {1, 9}}, Shape{16, 8192, 8, {1, 8, 20}},
                       Shape{8192, 4160, 2, {1, 8}}),
     [](const auto& i) {
-      return std::to_string(i.param.out) + "x" + std::to_string(i.param.in) + "b" + std::to_string(i.param.bits) + "n" + std::to_string(i.index);
+      return std::to_string(i.param.out) + "x" + std::to_string(i.param.in) + "b" + std::to_string(i.param.bits) + "n" +
+             std::to_string(i.index);
     });
 
 TEST(GpuLinear, PowerOfTwoPadding) {
@@ -120,29 +124,40 @@ TEST(GpuLinear, BlockLists) {
   const std::vector<int64_t> tokens = {1, 2, 8, 9, 33, 384};
   CheckFused({.out = 256, .in = 256, .bits = 2, .in_blocks = {64, 128, 64}}, tokens);
   CheckFused({.out = 256, .in = 256, .bits = 3, .out_blocks = {64, 128, 64}}, tokens);
-  const auto many = [](int64_t n, int64_t block) { return std::vector<int64_t>(static_cast<size_t>(n / block), block); };
+  const auto many = [](int64_t n, int64_t block) {
+    return std::vector<int64_t>(static_cast<size_t>(n / block), block);
+  };
   for (const int64_t block : {1, 2, 4, 8, 16, 32, 64, 256}) {
-    CheckFused({.out = 256, .in = 512, .bits = 3, .out_blocks = many(256, block), .in_blocks = many(512, block)}, tokens);
+    CheckFused({.out = 256, .in = 512, .bits = 3, .out_blocks = many(256, block), .in_blocks = many(512, block)},
+               tokens);
   }
-  CheckFused({.out = 4096, .in = 14336, .bits = 2, .out_blocks = many(4096, 16), .in_blocks = many(14336, 16)}, {1, 8, 9});
-  CheckFused({.out = 4096, .in = 14336, .bits = 2, .out_blocks = many(4096, 2048), .in_blocks = many(14336, 2048)}, {1, 8, 9});
+  CheckFused({.out = 4096, .in = 14336, .bits = 2, .out_blocks = many(4096, 16), .in_blocks = many(14336, 16)},
+             {1, 8, 9});
+  CheckFused({.out = 4096, .in = 14336, .bits = 2, .out_blocks = many(4096, 2048), .in_blocks = many(14336, 2048)},
+             {1, 8, 9});
   // The binary expansion in another order, and one block that reaches over what a cluster holds.
   CheckFused({.out = 112, .in = 960, .bits = 2, .out_blocks = {16, 32, 64}, .in_blocks = {64, 128, 256, 512}}, tokens);
   CheckFused({.out = 16, .in = 40960, .bits = 2, .in_blocks = {8192, 32768}}, {1, 9});
   CheckFused({.out = 40960, .in = 64, .bits = 2, .out_blocks = {8192, 32768}}, {1, 9});
-  CheckFused({.out = 48, .in = 65536 + 64, .bits = 3, .out_blocks = {1, 2, 4, 8, 16, 16, 1}, .in_blocks = {32, 65536, 32}}, {1, 9});
+  CheckFused(
+      {.out = 48, .in = 65536 + 64, .bits = 3, .out_blocks = {1, 2, 4, 8, 16, 16, 1}, .in_blocks = {32, 65536, 32}},
+      {1, 9});
 }
 
 TEST(GpuLinear, SignsAndBias) {
   for (const Signs sv : {Signs::kNone, Signs::kSigns, Signs::kReal}) {
     for (const Signs su : {Signs::kNone, Signs::kSigns, Signs::kReal}) {
-      for (const glq_dtype bias : {glq_dtype{0}, glq_dtype{GLQ_DTYPE_F16}, glq_dtype{GLQ_DTYPE_BF16}, glq_dtype{GLQ_DTYPE_F32}}) {
-        CheckFused({.out = 100, .in = 200, .bits = 3, .su = su, .sv = sv, .bias = bias}, {1, 9, 384}, {.y = GLQ_DTYPE_F16});
+      for (const glq_dtype bias :
+           {glq_dtype{0}, glq_dtype{GLQ_DTYPE_F16}, glq_dtype{GLQ_DTYPE_BF16}, glq_dtype{GLQ_DTYPE_F32}}) {
+        CheckFused({.out = 100, .in = 200, .bits = 3, .su = su, .sv = sv, .bias = bias}, {1, 9, 384},
+                   {.y = GLQ_DTYPE_F16});
       }
     }
   }
-  CheckFused({.out = 36000, .in = 70, .bits = 2, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_F32}, {1, 9});
-  CheckFused({.out = 70, .in = 36000, .bits = 2, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_F32}, {1, 9});
+  CheckFused({.out = 36000, .in = 70, .bits = 2, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_F32},
+             {1, 9});
+  CheckFused({.out = 70, .in = 36000, .bits = 2, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_F32},
+             {1, 9});
 }
 
 TEST(GpuLinear, WeightScales) {
@@ -161,8 +176,9 @@ TEST(GpuLinear, TypesAndLayouts) {
       // Aligned to the element only, in the pointer, in the rows, in both.
       for (const auto& [x_stride, x_offset] : {std::pair{0, 0}, {0, 1}, {201, 0}, {207, 3}, {256, 8}}) {
         for (const auto& [y_stride, y_offset] : {std::pair{0, 0}, {101, 1}, {333, 5}}) {
-          CheckFused(pair, spec, {1, 5, 9, 40, 390},
-                     {.x = x, .y = y, .x_stride = x_stride, .y_stride = y_stride, .x_offset = x_offset, .y_offset = y_offset});
+          CheckFused(
+              pair, spec, {1, 5, 9, 40, 390},
+              {.x = x, .y = y, .x_stride = x_stride, .y_stride = y_stride, .x_offset = x_offset, .y_offset = y_offset});
         }
       }
     }
@@ -175,7 +191,8 @@ TEST(GpuLinear, LayoutsOfLongRows) {
     const HostLinear linear(spec);
     const Pair pair(linear);
     for (const glq_dtype type : kFloatTypes) {
-      CheckFused(pair, spec, {1, 3, 9}, {.x = type, .y = type, .x_stride = in + 3, .y_stride = out + 5, .x_offset = 1, .y_offset = 3});
+      CheckFused(pair, spec, {1, 3, 9},
+                 {.x = type, .y = type, .x_stride = in + 3, .y_stride = out + 5, .x_offset = 1, .y_offset = 3});
     }
   }
 }
@@ -193,24 +210,59 @@ void FillSpecial(Image& x) {
     };
     Rng rng(static_cast<uint64_t>(r));
     switch (r % 20) {
-      case 1: x.Set(r, r % cols, kNan); break;
-      case 2: x.Set(r, r * 7 % cols, kInf); break;
-      case 3: x.Set(r, r * 7 % cols, -kInf); break;
-      case 4: x.Set(r, 0, kInf), x.Set(r, cols - 1, -kInf); break;
-      case 5: all([](int64_t) { return 0.0f; }); break;
-      case 6: all([](int64_t) { return -0.0f; }); break;
-      case 7: all([&](int64_t) { return smallest * static_cast<float>(rng.Uniform(-3, 3)); }); break;
-      case 8: all([&](int64_t) { return smallest * 1000 * rng.Normal(); }); break;
-      case 9: all([&](int64_t) { return largest; }); break;
-      case 10: all([&](int64_t) { return rng.Next() & 1 ? largest : -largest; }); break;
-      case 11: all([&](int64_t c) { return c == r % cols ? largest : 0.0f; }); break;
-      case 12: all([&](int64_t c) { return c == 0 ? 1.0f : 0.0f; }); break;  // every digit at its limit
-      case 13: all([&](int64_t c) { return c == cols - 1 ? smallest : 0.0f; }); break;
-      case 14: all([](int64_t) { return 1.0f; }); break;
-      case 15: all([&](int64_t) { return 1e-20f * largest * rng.Normal(); }); break;
-      case 16: all([&](int64_t c) { return c % 2 ? kNan : kInf; }); break;
-      case 17: all([&](int64_t) { return 3e-36f * rng.Normal(); }); break;  // near where 32639 / m overflows
-      default: break;
+      case 1:
+        x.Set(r, r % cols, kNan);
+        break;
+      case 2:
+        x.Set(r, r * 7 % cols, kInf);
+        break;
+      case 3:
+        x.Set(r, r * 7 % cols, -kInf);
+        break;
+      case 4:
+        x.Set(r, 0, kInf), x.Set(r, cols - 1, -kInf);
+        break;
+      case 5:
+        all([](int64_t) { return 0.0f; });
+        break;
+      case 6:
+        all([](int64_t) { return -0.0f; });
+        break;
+      case 7:
+        all([&](int64_t) { return smallest * static_cast<float>(rng.Uniform(-3, 3)); });
+        break;
+      case 8:
+        all([&](int64_t) { return smallest * 1000 * rng.Normal(); });
+        break;
+      case 9:
+        all([&](int64_t) { return largest; });
+        break;
+      case 10:
+        all([&](int64_t) { return rng.Next() & 1 ? largest : -largest; });
+        break;
+      case 11:
+        all([&](int64_t c) { return c == r % cols ? largest : 0.0f; });
+        break;
+      case 12:
+        all([&](int64_t c) { return c == 0 ? 1.0f : 0.0f; });
+        break;  // every digit at its limit
+      case 13:
+        all([&](int64_t c) { return c == cols - 1 ? smallest : 0.0f; });
+        break;
+      case 14:
+        all([](int64_t) { return 1.0f; });
+        break;
+      case 15:
+        all([&](int64_t) { return 1e-20f * largest * rng.Normal(); });
+        break;
+      case 16:
+        all([&](int64_t c) { return c % 2 ? kNan : kInf; });
+        break;
+      case 17:
+        all([&](int64_t) { return 3e-36f * rng.Normal(); });
+        break;  // near where 32639 / m overflows
+      default:
+        break;
     }
   }
 }
@@ -291,7 +343,8 @@ TEST(GpuLinear, LargestSums) {
     for (int64_t r = 0; r < 10; ++r) x.Set(r, r % 4, r % 2 ? -1.0f : 1.0f);
     CpuFused(pair, x, y);
     const DeviceImage device_x(x);
-    for (const int64_t n : {1, 3, 8, 10}) EXPECT_TRUE(GpuFusedEquals(pair, device_x, y, n)) << in << " columns, " << n << " tokens";
+    for (const int64_t n : {1, 3, 8, 10})
+      EXPECT_TRUE(GpuFusedEquals(pair, device_x, y, n)) << in << " columns, " << n << " tokens";
   }
 }
 
@@ -320,7 +373,8 @@ LinearSpec RandomSpec(Rng& rng, uint64_t seed) {
       list[at] /= 2;
       list.push_back(list[at]);
     }
-    for (size_t i = list.size(); i > 1; --i) std::swap(list[i - 1], list[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(i) - 1))]);
+    for (size_t i = list.size(); i > 1; --i)
+      std::swap(list[i - 1], list[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(i) - 1))]);
     return list;
   };
   if (rng.Uniform(0, 2) == 0) s.in_blocks = blocks(s.padded_in);
@@ -336,9 +390,13 @@ TEST(GpuLinear, RandomCases) {
     std::vector<int64_t> tokens = {rng.Uniform(1, 8), rng.Uniform(9, 40)};
     if (rng.Uniform(0, 5) == 0) tokens.push_back(rng.Uniform(300, 500));
     CheckFused(spec, tokens,
-               {.x = kFloatTypes[rng.Uniform(0, 2)], .y = kFloatTypes[rng.Uniform(0, 2)],
-                .x_stride = rng.Uniform(0, 1) ? spec.in + rng.Uniform(0, 9) : 0, .y_stride = rng.Uniform(0, 1) ? spec.out + rng.Uniform(0, 9) : 0,
-                .x_offset = rng.Uniform(0, 1) * rng.Uniform(0, 8), .y_offset = rng.Uniform(0, 1) * rng.Uniform(0, 8), .seed = seed});
+               {.x = kFloatTypes[rng.Uniform(0, 2)],
+                .y = kFloatTypes[rng.Uniform(0, 2)],
+                .x_stride = rng.Uniform(0, 1) ? spec.in + rng.Uniform(0, 9) : 0,
+                .y_stride = rng.Uniform(0, 1) ? spec.out + rng.Uniform(0, 9) : 0,
+                .x_offset = rng.Uniform(0, 1) * rng.Uniform(0, 8),
+                .y_offset = rng.Uniform(0, 1) * rng.Uniform(0, 8),
+                .seed = seed});
     if (::testing::Test::HasFatalFailure()) return;
   }
 }
@@ -381,7 +439,8 @@ TEST(GpuLinear, Streams) {
     const DeviceImage device_y(got);
     Workspace workspace(FusedWorkspace(GpuContext(), pair.gpu.get(), 12));
     const glq_view xv = device_x.View(), yv = device_y.View();
-    GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), stream, pair.gpu.get(), &xv, &yv, workspace.Poisoned(stream), nullptr));
+    GLQ_ASSERT_OK(
+        glq_fused_linear_e8p(GpuContext(), stream, pair.gpu.get(), &xv, &yv, workspace.Poisoned(stream), nullptr));
     device_y.Download(got, stream);
     EXPECT_TRUE(SameRows(y, got, 12));
   }
@@ -391,9 +450,6 @@ TEST(GpuLinear, NoTokensAndOneRowViews) {
   const LinearSpec spec{.out = 100, .in = 200, .bits = 4};
   const HostLinear linear(spec);
   const Pair pair(linear);
-  size_t bytes = 1;
-  GLQ_ASSERT_OK(glq_fused_linear_e8p_workspace(GpuContext(), pair.gpu.get(), 0, nullptr, &bytes));
-  EXPECT_EQ(bytes, 0u);
   Image x(GLQ_DTYPE_F16, 1, 200), y(GLQ_DTYPE_F16, 1, 100), got(GLQ_DTYPE_F16, 1, 100);
   x.FillNormal(3);
   CpuFused(pair, x, y);
@@ -406,7 +462,8 @@ TEST(GpuLinear, NoTokensAndOneRowViews) {
   GLQ_ASSERT_OK(glq_view_init(&xv, device_x.View().data, GLQ_DTYPE_F16, &kGpu, 1, &in));
   GLQ_ASSERT_OK(glq_view_init(&yv, device_y.View().data, GLQ_DTYPE_F16, &kGpu, 1, &out));
   Workspace workspace(FusedWorkspace(GpuContext(), pair.gpu.get(), 1));
-  GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair.gpu.get(), &xv, &yv, workspace.Poisoned(GpuStream()), nullptr));
+  GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair.gpu.get(), &xv, &yv,
+                                     workspace.Poisoned(GpuStream()), nullptr));
   device_y.Download(got, GpuStream());
   EXPECT_TRUE(SameRows(y, got, 1));
 }
@@ -437,7 +494,8 @@ TEST(GpuLinear, WithoutCublasLt) {
     Workspace workspace(FusedWorkspace(made, weight.get(), n));
     device_y.Poison(GpuStream());
     const glq_view xv = device_x.View(n), yv = device_y.View(n);
-    GLQ_ASSERT_OK(glq_fused_linear_e8p(made, GpuStream(), weight.get(), &xv, &yv, workspace.Poisoned(GpuStream()), nullptr));
+    GLQ_ASSERT_OK(
+        glq_fused_linear_e8p(made, GpuStream(), weight.get(), &xv, &yv, workspace.Poisoned(GpuStream()), nullptr));
     device_y.Download(got, GpuStream());
     EXPECT_TRUE(workspace.Intact(GpuStream()));
     EXPECT_TRUE(SameRows(y, got, n)) << n << " tokens";
@@ -450,7 +508,8 @@ TEST(GpuLinear, ExpandedModeIsNear) {
   const HostLinear linear(spec);
   const Pair pair(linear);
   constexpr int64_t kTokens = 600;
-  Image x(GLQ_DTYPE_F16, kTokens, 1000), y(GLQ_DTYPE_F32, kTokens, 300), got(GLQ_DTYPE_F32, kTokens, 300), again(GLQ_DTYPE_F32, kTokens, 300);
+  Image x(GLQ_DTYPE_F16, kTokens, 1000), y(GLQ_DTYPE_F32, kTokens, 300), got(GLQ_DTYPE_F32, kTokens, 300),
+      again(GLQ_DTYPE_F32, kTokens, 300);
   x.FillNormal(3);
   CpuFused(pair, x, y);
   glq_launch_opts opts = GLQ_LAUNCH_OPTS_INIT;
@@ -462,7 +521,8 @@ TEST(GpuLinear, ExpandedModeIsNear) {
   for (Image* to : {&got, &again}) {
     const DeviceImage device_y(*to);
     const glq_view xv = device_x.View(), yv = device_y.View();
-    GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair.gpu.get(), &xv, &yv, workspace.Poisoned(GpuStream()), &opts));
+    GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair.gpu.get(), &xv, &yv,
+                                       workspace.Poisoned(GpuStream()), &opts));
     device_y.Download(*to, GpuStream());
     EXPECT_TRUE(workspace.Intact(GpuStream()));
   }

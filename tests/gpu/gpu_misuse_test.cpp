@@ -10,8 +10,16 @@ class GpuMisuse : public ::testing::Test {
  protected:
   static constexpr int64_t kTokens = 3;
 
-  GpuMisuse() : linear_({.out = 100, .in = 200, .bits = 3}), pair_(linear_), x_(GLQ_DTYPE_F16, kTokens, 200), y_(GLQ_DTYPE_F16, kTokens, 100),
-                want_(GLQ_DTYPE_F16, kTokens, 100), dx_(Filled(x_)), dy_(y_), bytes_(FusedWorkspace(GpuContext(), pair_.gpu.get(), kTokens)), memory_(bytes_ + 512) {
+  GpuMisuse()
+      : linear_({.out = 100, .in = 200, .bits = 3}),
+        pair_(linear_),
+        x_(GLQ_DTYPE_F16, kTokens, 200),
+        y_(GLQ_DTYPE_F16, kTokens, 100),
+        want_(GLQ_DTYPE_F16, kTokens, 100),
+        dx_(Filled(x_)),
+        dy_(y_),
+        bytes_(FusedWorkspace(GpuContext(), pair_.gpu.get(), kTokens)),
+        memory_(bytes_ + 512) {
     CpuFused(pair_, x_, want_);
     xv_ = dx_.View();
     yv_ = dy_.View();
@@ -23,7 +31,9 @@ class GpuMisuse : public ::testing::Test {
     return x;
   }
 
-  glq_status Call(const glq_tensor* weight) { return glq_fused_linear_e8p(GpuContext(), GpuStream(), weight, &xv_, &yv_, &ws_, nullptr); }
+  glq_status Call(const glq_tensor* weight) {
+    return glq_fused_linear_e8p(GpuContext(), GpuStream(), weight, &xv_, &yv_, &ws_, nullptr);
+  }
   glq_status Call() { return Call(pair_.gpu.get()); }
 
   // `words`: what the sentence must contain.
@@ -32,7 +42,9 @@ class GpuMisuse : public ::testing::Test {
     glq_error_info info = GLQ_ERROR_INFO_INIT;
     glq_last_error(&info);
     EXPECT_EQ(info.status, expected);
-    for (const char* w : words) EXPECT_NE(std::string(info.message).find(w), std::string::npos) << '"' << info.message << "\" has no \"" << w << '"';
+    for (const char* w : words)
+      EXPECT_NE(std::string(info.message).find(w), std::string::npos)
+          << '"' << info.message << "\" has no \"" << w << '"';
   }
 
   // The output was not touched, and the right call works.
@@ -97,7 +109,8 @@ TEST_F(GpuMisuse, HostMemoryInTheOtherOperations) {
   EXPECT_EQ(glq_tensor_borrow(c, &from, nullptr, nullptr, &made), GLQ_E_DEVICE_MISMATCH);
   EXPECT_EQ(made, nullptr);
   // And device memory for the CPU.
-  EXPECT_EQ(glq_fused_linear_e8p(CpuContext(), nullptr, pair_.cpu.get(), &xv_, &yv_, &ws_, nullptr), GLQ_E_DEVICE_MISMATCH);
+  EXPECT_EQ(glq_fused_linear_e8p(CpuContext(), nullptr, pair_.cpu.get(), &xv_, &yv_, &ws_, nullptr),
+            GLQ_E_DEVICE_MISMATCH);
 }
 
 TEST_F(GpuMisuse, Workspace) {
@@ -106,7 +119,8 @@ TEST_F(GpuMisuse, Workspace) {
   ExpectFailure(Call(), GLQ_E_WORKSPACE_TOO_SMALL, {"workspace", needed.c_str(), std::to_string(bytes_ - 1).c_str()});
   ws_.bytes = 0;
   ExpectFailure(Call(), GLQ_E_WORKSPACE_TOO_SMALL, {needed.c_str()});
-  ExpectFailure(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair_.gpu.get(), &xv_, &yv_, nullptr, nullptr), GLQ_E_WORKSPACE_TOO_SMALL, {"NULL", needed.c_str()});
+  ExpectFailure(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair_.gpu.get(), &xv_, &yv_, nullptr, nullptr),
+                GLQ_E_WORKSPACE_TOO_SMALL, {"NULL", needed.c_str()});
   ws_ = {memory_.data() + 128, bytes_};
   ExpectFailure(Call(), GLQ_E_ALIGNMENT, {"workspace.data", "256"});
   ws_ = {nullptr, bytes_};
@@ -128,7 +142,8 @@ TEST_F(GpuMisuse, HandlesOfAnotherContext) {
   const Context other = MakeContext(kGpu);
   const Tensor weight = MakeWeight(other.get(), linear_.desc(), GpuStream());
   ExpectFailure(Call(weight.get()), GLQ_E_DEVICE_MISMATCH, {"weight"});
-  ExpectFailure(glq_fused_linear_e8p(CpuContext(), nullptr, pair_.gpu.get(), &xv_, &yv_, &ws_, nullptr), GLQ_E_DEVICE_MISMATCH, {"weight"});
+  ExpectFailure(glq_fused_linear_e8p(CpuContext(), nullptr, pair_.gpu.get(), &xv_, &yv_, &ws_, nullptr),
+                GLQ_E_DEVICE_MISMATCH, {"weight"});
   ExpectFailure(Call(nullptr), GLQ_E_INVALID_ARGUMENT, {"weight"});
   ExpectFailure(Call(reinterpret_cast<const glq_tensor*>(GpuContext())), GLQ_E_BAD_HANDLE, {"weight"});
   glq_tensor* dense = nullptr;
@@ -141,7 +156,8 @@ TEST_F(GpuMisuse, HandlesOfAnotherContext) {
 TEST_F(GpuMisuse, StreamsOnTheCpu) {
   Image y(GLQ_DTYPE_F16, kTokens, 100);
   const glq_view x = x_.View(), to = y.View();
-  ExpectFailure(glq_fused_linear_e8p(CpuContext(), GpuStream(), pair_.cpu.get(), &x, &to, &ws_, nullptr), GLQ_E_INVALID_ARGUMENT, {"stream", "NULL"});
+  ExpectFailure(glq_fused_linear_e8p(CpuContext(), GpuStream(), pair_.cpu.get(), &x, &to, &ws_, nullptr),
+                GLQ_E_INVALID_ARGUMENT, {"stream", "NULL"});
 }
 
 TEST_F(GpuMisuse, ViewsOfTheWrongKind) {
@@ -194,9 +210,11 @@ TEST_F(GpuMisuse, DeviceMemoryOfWeightsIsAligned) {
   stages[1].indices = HostLinear::At(stages[1].indices, memory.data() + 4, kGpu);
   desc.stages = stages.data();
   glq_tensor* made = nullptr;
-  ExpectFailure(glq_tensor_create_e8p(GpuContext(), GpuStream(), &desc, &made), GLQ_E_ALIGNMENT, {"desc.stages[1].indices"});
+  ExpectFailure(glq_tensor_create_e8p(GpuContext(), GpuStream(), &desc, &made), GLQ_E_ALIGNMENT,
+                {"desc.stages[1].indices"});
   stages[1].indices = HostLinear::At(linear_.desc().stages[1].indices, memory.data(), {GLQ_DEVICE_CUDA, 1});
-  ExpectFailure(glq_tensor_create_e8p(GpuContext(), GpuStream(), &desc, &made), GLQ_E_DEVICE_MISMATCH, {"desc.stages[1].indices"});
+  ExpectFailure(glq_tensor_create_e8p(GpuContext(), GpuStream(), &desc, &made), GLQ_E_DEVICE_MISMATCH,
+                {"desc.stages[1].indices"});
   EXPECT_EQ(made, nullptr);
 }
 

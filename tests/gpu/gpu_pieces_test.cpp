@@ -30,7 +30,8 @@ void OnGpu(const Piece& piece, const Pair& pair, const glq_view& from, const glq
   size_t bytes = 0;
   GLQ_ASSERT_OK(piece.workspace(GpuContext(), pair.gpu.get(), from.shape[0], nullptr, &bytes));
   Workspace workspace(bytes);
-  GLQ_ASSERT_OK(piece.run(GpuContext(), GpuStream(), pair.gpu.get(), &from, &to, bytes ? workspace.Poisoned(GpuStream()) : nullptr, nullptr));
+  const glq_workspace* poisoned = workspace.Poisoned(GpuStream());
+  GLQ_ASSERT_OK(piece.run(GpuContext(), GpuStream(), pair.gpu.get(), &from, &to, bytes ? poisoned : nullptr, nullptr));
   EXPECT_TRUE(workspace.Intact(GpuStream()));
 }
 
@@ -57,7 +58,8 @@ void FillUnusual(Image& m, uint64_t seed) {
   for (int64_t r = 5; r < m.rows(); r += 9) m.Set(r, r % m.cols(), r % 2 ? NAN : INFINITY);
 }
 
-void CheckAllPieces(const LinearSpec& spec, const std::vector<int64_t>& tokens, int64_t extra_stride = 0, int64_t offset = 0) {
+void CheckAllPieces(const LinearSpec& spec, const std::vector<int64_t>& tokens, int64_t extra_stride = 0,
+                    int64_t offset = 0) {
   SCOPED_TRACE(spec.Text());
   const HostLinear linear(spec);
   const Pair pair(linear);
@@ -78,14 +80,16 @@ void CheckAllPieces(const LinearSpec& spec, const std::vector<int64_t>& tokens, 
 TEST(GpuPieces, SmallSmoke) { CheckAllPieces({.out = 40, .in = 100, .bits = 3}, {2, 9}); }
 
 TEST(GpuPieces, Shapes) {
-  for (int bits = 2; bits <= 8; ++bits) CheckAllPieces({.out = 100, .in = 200, .bits = bits, .bias = GLQ_DTYPE_F16}, {1, 5, 8, 9, 33, 100});
+  for (int bits = 2; bits <= 8; ++bits)
+    CheckAllPieces({.out = 100, .in = 200, .bits = bits, .bias = GLQ_DTYPE_F16}, {1, 5, 8, 9, 33, 100});
   CheckAllPieces({.out = 1, .in = 1, .bits = 2}, {1, 8, 9});
   CheckAllPieces({.out = 96, .in = 192, .bits = 3}, {383, 384, 2047, 2049, 4100});
   CheckAllPieces({.out = 5000, .in = 3000, .bits = 4, .su = Signs::kReal, .sv = Signs::kReal}, {1, 4, 17});
   CheckAllPieces({.out = 20000, .in = 9000, .bits = 2}, {1, 8});
   CheckAllPieces({.out = 100, .in = 33000, .bits = 2}, {1, 8, 9});
   CheckAllPieces({.out = 33000, .in = 100, .bits = 2, .bias = GLQ_DTYPE_F32}, {1, 8, 9});
-  CheckAllPieces({.out = 112, .in = 320, .bits = 3, .out_blocks = {16, 32, 64}, .in_blocks = {64, 128, 64, 32, 32}}, {1, 9, 40, 384});
+  CheckAllPieces({.out = 112, .in = 320, .bits = 3, .out_blocks = {16, 32, 64}, .in_blocks = {64, 128, 64, 32, 32}},
+                 {1, 9, 40, 384});
   CheckAllPieces({.out = 100, .in = 33000, .bits = 2, .su = Signs::kNone, .sv = Signs::kNone}, {2100});
 }
 
@@ -96,8 +100,9 @@ TEST(GpuPieces, Layouts) {
 }
 
 TEST(GpuPieces, ThreeStepsAreTheWhole) {
-  for (const LinearSpec& spec : {LinearSpec{.out = 100, .in = 200, .bits = 5, .bias = GLQ_DTYPE_BF16}, LinearSpec{.out = 33000, .in = 33000, .bits = 2},
-                                 LinearSpec{.out = 4096, .in = 4096, .bits = 3}}) {
+  for (const LinearSpec& spec :
+       {LinearSpec{.out = 100, .in = 200, .bits = 5, .bias = GLQ_DTYPE_BF16},
+        LinearSpec{.out = 33000, .in = 33000, .bits = 2}, LinearSpec{.out = 4096, .in = 4096, .bits = 3}}) {
     SCOPED_TRACE(spec.Text());
     const HostLinear linear(spec);
     const Pair pair(linear);
@@ -128,11 +133,19 @@ void CheckDecode(const LinearSpec& spec) {
     Image all(type, rows, cols);
     const glq_view to = all.View();
     GLQ_ASSERT_OK(glq_decode_e8p(CpuContext(), nullptr, pair.cpu.get(), 0, &to, nullptr));
-    for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, rows}, {0, 1}, {1, 2}, {rows - 1, rows}, {3, rows - 5}, {rows / 2, rows}, {rows, rows}}) {
+    for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, rows},
+                                     {0, 1},
+                                     {1, 2},
+                                     {rows - 1, rows},
+                                     {3, rows - 5},
+                                     {rows / 2, rows},
+                                     {rows, rows}}) {
       if (begin > end) continue;
       for (const int64_t extra : {0, 3}) {
         Image want(type, rows, cols, cols + extra, extra), got(type, rows, cols, cols + extra, extra);
-        for (int64_t r = begin; r < end; ++r) std::memcpy(want.data() + (r - begin) * want.stride() * SizeOf(type), all.Row(r), static_cast<size_t>(cols * SizeOf(type)));
+        for (int64_t r = begin; r < end; ++r)
+          std::memcpy(want.data() + (r - begin) * want.stride() * SizeOf(type), all.Row(r),
+                      static_cast<size_t>(cols * SizeOf(type)));
         const DeviceImage device(got);
         const glq_view w = device.View(end - begin);
         GLQ_ASSERT_OK(glq_decode_e8p(GpuContext(), GpuStream(), pair.gpu.get(), begin, &w, nullptr));
@@ -170,7 +183,8 @@ void CheckDequantize(const LinearSpec& spec) {
     Workspace workspace(bytes);
     const DeviceImage device(got);
     const glq_view w = device.View();
-    GLQ_ASSERT_OK(glq_dequantize(GpuContext(), GpuStream(), pair.gpu.get(), &w, workspace.Poisoned(GpuStream()), nullptr));
+    GLQ_ASSERT_OK(
+        glq_dequantize(GpuContext(), GpuStream(), pair.gpu.get(), &w, workspace.Poisoned(GpuStream()), nullptr));
     device.Download(got, GpuStream());
     EXPECT_TRUE(workspace.Intact(GpuStream()));
     EXPECT_TRUE(SameRows(want, got, spec.out));
@@ -210,8 +224,10 @@ void CheckPacking(int32_t codebook, int64_t rows, int64_t cols) {
   Image got(GLQ_DTYPE_I64, 1, static_cast<int64_t>(packed.size())), back(GLQ_DTYPE_U8, 1, code_bytes);
   const DeviceBuffer device_codes(static_cast<size_t>(code_bytes));
   const DeviceImage device_packed(got), device_back(back);
-  GLQ_ASSERT_CUDA(cudaMemcpy(device_codes.data(), codes.data(), static_cast<size_t>(code_bytes), cudaMemcpyHostToDevice));
-  const glq_view gpu_from = HostLinear::At(from, device_codes.data(), kGpu), gpu_to = HostLinear::At(to, device_packed.View().data, kGpu);
+  GLQ_ASSERT_CUDA(
+      cudaMemcpy(device_codes.data(), codes.data(), static_cast<size_t>(code_bytes), cudaMemcpyHostToDevice));
+  const glq_view gpu_from = HostLinear::At(from, device_codes.data(), kGpu),
+                 gpu_to = HostLinear::At(to, device_packed.View().data, kGpu);
   GLQ_ASSERT_OK(glq_e8p_pack(GpuContext(), GpuStream(), codebook, &gpu_from, &gpu_to));
   device_packed.Download(got, GpuStream());
   Image want(GLQ_DTYPE_I64, 1, got.cols());
@@ -232,7 +248,8 @@ TEST(GpuPieces, PackingSmoke) {
 }
 
 TEST(GpuPieces, Packing) {
-  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{16, 64}, {48, 320}, {1024, 4096}, {16, 1048576}, {1048576, 64}}) {
+  for (const auto& [rows, cols] :
+       {std::pair<int64_t, int64_t>{16, 64}, {48, 320}, {1024, 4096}, {16, 1048576}, {1048576, 64}}) {
     CheckPacking(GLQ_CODEBOOK_E8P, rows, cols);
     CheckPacking(GLQ_CODEBOOK_E81B, rows, cols);
   }
@@ -272,7 +289,8 @@ class Exported {
   const glq_view* Add(const glq_view& like) {
     images_.emplace_back(GLQ_DTYPE_U8, 1, Bytes(like));
     if (on_device_) devices_.emplace_back(images_.back());
-    views_.push_back(HostLinear::At(like, on_device_ ? devices_.back().View().data : images_.back().data(), on_device_ ? kGpu : kCpu));
+    views_.push_back(HostLinear::At(like, on_device_ ? devices_.back().View().data : images_.back().data(),
+                                    on_device_ ? kGpu : kCpu));
     return &views_.back();
   }
   void Expect(size_t i, const glq_view& original) {
@@ -342,7 +360,8 @@ void CheckRoundTrip(const LinearSpec& spec) {
     GLQ_ASSERT_OK(glq_tensor_get_info(pair.gpu.get(), &tensor));
     EXPECT_EQ(tensor.device.type, GLQ_DEVICE_CUDA);
     const int64_t wide = (info.padded_in + 127) / 128 * 128;
-    EXPECT_LE(tensor.device_bytes, (info.padded_out * wide * spec.bits + 7) / 8 + 2 * (info.padded_in + info.padded_out) + 4 * spec.out +
+    EXPECT_LE(tensor.device_bytes, (info.padded_out * wide * spec.bits + 7) / 8 +
+                                       2 * (info.padded_in + info.padded_out) + 4 * spec.out +
                                        8 * (info.num_in_blocks + info.num_out_blocks) + 8192);
   }
 }
@@ -383,7 +402,8 @@ TEST(GpuPieces, SupportAgreesWithTheQueries) {
   const Tensor weight = MakeWeight(GpuContext(), linear.desc(), GpuStream());
   for (const int64_t tokens : {0, 1, 8, 9, 384, 2048, 5000}) {
     glq_op_query query = GLQ_OP_QUERY_INIT;
-    query.op = GLQ_OP_FUSED_LINEAR_E8P, query.in_features = spec.in, query.out_features = spec.out, query.bits = 5, query.max_tokens = tokens;
+    query.op = GLQ_OP_FUSED_LINEAR_E8P, query.in_features = spec.in, query.out_features = spec.out, query.bits = 5,
+    query.max_tokens = tokens;
     glq_op_support_info info = GLQ_OP_SUPPORT_INFO_INIT;
     GLQ_ASSERT_OK(glq_op_support(GpuContext(), &query, &info));
     EXPECT_EQ(info.status, GLQ_OK) << info.reason;

@@ -29,8 +29,8 @@ namespace {
 constexpr size_t kArena = 1 << 16;
 
 struct Strided {
-  glq_view view{};      // data: offset in bytes
-  int64_t low = 0;      // elements below the first one
+  glq_view view{};  // data: offset in bytes
+  int64_t low = 0;  // elements below the first one
 };
 
 // Strides of a random order of the dimensions, with gaps, of any sign.
@@ -39,7 +39,8 @@ Strided RandomStrides(Rng& rng, const glq_view& shape, bool may_repeat) {
   std::vector<int> order;
   for (int d = 0; d < shape.ndim; ++d) order.push_back(d);
   if (rng.Uniform(0, 2) > 0) {
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(i) - 1))]);
+    for (size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(i) - 1))]);
   }
   int64_t stride = rng.Uniform(0, 3) == 0 ? 2 : 1;
   for (size_t i = order.size(); i > 0; --i) {
@@ -83,18 +84,21 @@ void CheckCopies(int cases) {
   for (int i = 0; i < cases; ++i) {
     Rng rng(static_cast<uint64_t>(i) + 1);
     glq_view shape{};
-    shape.dtype = rng.Pick({glq_dtype{GLQ_DTYPE_U8}, glq_dtype{GLQ_DTYPE_BF16}, glq_dtype{GLQ_DTYPE_F32}, glq_dtype{GLQ_DTYPE_I64}});
+    shape.dtype = rng.Pick(
+        {glq_dtype{GLQ_DTYPE_U8}, glq_dtype{GLQ_DTYPE_BF16}, glq_dtype{GLQ_DTYPE_F32}, glq_dtype{GLQ_DTYPE_I64}});
     shape.ndim = static_cast<int32_t>(rng.Uniform(0, 4));
     for (int d = 0; d < shape.ndim; ++d) shape.shape[d] = rng.Uniform(0, 20) == 0 ? 0 : rng.Uniform(1, 6);
     const int64_t size = SizeOf(shape.dtype);
     const Strided from = RandomStrides(rng, shape, true), to = RandomStrides(rng, shape, false);
     const bool from_device = rng.Next() & 1, to_device = !from_device || rng.Next() & 1;
-    SCOPED_TRACE("case " + std::to_string(i) + (from_device ? ", device" : ", host") + (to_device ? " to device" : " to host"));
+    SCOPED_TRACE("case " + std::to_string(i) + (from_device ? ", device" : ", host") +
+                 (to_device ? " to device" : " to host"));
     const int64_t from_at = from.low + rng.Uniform(0, 3), to_at = to.low + rng.Uniform(0, 3);
     std::fill(want.begin(), want.end(), std::byte{0xFF});
     std::fill(destination.begin(), destination.end(), std::byte{0xFF});
     ForEachElement(shape, [&](const int64_t* at) {
-      std::memcpy(want.data() + (to_at + Offset(to.view, at)) * size, source.data() + 1 + (from_at + Offset(from.view, at)) * size, static_cast<size_t>(size));
+      std::memcpy(want.data() + (to_at + Offset(to.view, at)) * size,
+                  source.data() + 1 + (from_at + Offset(from.view, at)) * size, static_cast<size_t>(size));
     });
     glq_view s = from.view, d = to.view;
     s.device = from_device ? kGpu : kCpu, d.device = to_device ? kGpu : kCpu;
@@ -203,7 +207,8 @@ TEST(GpuTensor, BorrowedMemoryIsReleasedAfterItsWork) {
   glq_view view;
   GLQ_ASSERT_OK(glq_view_init(&view, memory.data(), GLQ_DTYPE_F32, &kGpu, 1, &n));
   glq_tensor* made = nullptr;
-  GLQ_ASSERT_OK(glq_tensor_borrow(GpuContext(), &view, [](void* counter) { ++*static_cast<int*>(counter); }, &released, &made));
+  GLQ_ASSERT_OK(glq_tensor_borrow(
+      GpuContext(), &view, [](void* counter) { ++*static_cast<int*>(counter); }, &released, &made));
   glq_tensor_destroy(made);
   EXPECT_EQ(released, 0);
   Settle();
@@ -218,8 +223,8 @@ struct Gemv {
 };
 
 void CheckGemv(const Gemv& g, const std::vector<int64_t>& tokens, glq_dtype type) {
-  SCOPED_TRACE(std::to_string(g.n) + " x " + std::to_string(g.k) + ", stride " + std::to_string(g.w_stride) + ", offset " +
-               std::to_string(g.w_offset) + ", y " + Name(type));
+  SCOPED_TRACE(std::to_string(g.n) + " x " + std::to_string(g.k) + ", stride " + std::to_string(g.w_stride) +
+               ", offset " + std::to_string(g.w_offset) + ", y " + Name(type));
   const int64_t rows = tokens.back();
   Image w(GLQ_DTYPE_BF16, g.n, g.k, g.w_stride, g.w_offset), x(GLQ_DTYPE_BF16, rows, g.k, g.x_stride, g.x_offset);
   w.FillNormal(1);
@@ -235,7 +240,8 @@ void CheckGemv(const Gemv& g, const std::vector<int64_t>& tokens, glq_dtype type
     for (int64_t i = 0; i < g.n; ++i) {
       double sum = 0, size = 0;
       for (int64_t c = 0; c < g.k; ++c) {
-        const double p = static_cast<double>(FromBf16(w.Get<uint16_t>(i, c))) * static_cast<double>(FromBf16(x.Get<uint16_t>(t, c)));
+        const double p =
+            static_cast<double>(FromBf16(w.Get<uint16_t>(i, c))) * static_cast<double>(FromBf16(x.Get<uint16_t>(t, c)));
         sum += p, size += std::fabs(p);
       }
       sums[static_cast<size_t>(t * g.n + i)] = sum, sizes[static_cast<size_t>(t * g.n + i)] = size;
@@ -246,21 +252,26 @@ void CheckGemv(const Gemv& g, const std::vector<int64_t>& tokens, glq_dtype type
     size_t bytes = 0;
     GLQ_ASSERT_OK(glq_gemv_bf16_workspace(GpuContext(), made, from.shape[0], nullptr, &bytes));
     Workspace workspace(bytes);
+    const glq_workspace* poisoned = workspace.Poisoned(GpuStream());
     const glq_view to = dy.View(from.shape[0]);
-    GLQ_ASSERT_OK(glq_gemv_bf16(GpuContext(), GpuStream(), made, &from, &to, bytes ? workspace.Poisoned(GpuStream()) : nullptr, nullptr));
+    GLQ_ASSERT_OK(glq_gemv_bf16(GpuContext(), GpuStream(), made, &from, &to, bytes ? poisoned : nullptr, nullptr));
     dy.Download(got, GpuStream());
     EXPECT_TRUE(workspace.Intact(GpuStream()));
   };
   Image all(type, rows, g.n, g.y_stride, g.y_offset);
   run(dx.View(), all);
-  const double unit = type == GLQ_DTYPE_F32 ? 0 : type == GLQ_DTYPE_F16 ? 0x1p-11 : 0x1p-8, accumulate = (16 + static_cast<double>(g.k) / 8) * 0x1p-23;
+  const double unit = type == GLQ_DTYPE_F32   ? 0
+                      : type == GLQ_DTYPE_F16 ? 0x1p-11
+                                              : 0x1p-8,
+               accumulate = (16 + static_cast<double>(g.k) / 8) * 0x1p-23;
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t i = 0; i < g.n; ++i) {
       const auto at = static_cast<size_t>(t * g.n + i);
       const double v = type == GLQ_DTYPE_F32    ? static_cast<double>(all.Get<float>(t, i))
                        : type == GLQ_DTYPE_BF16 ? static_cast<double>(FromBf16(all.Get<uint16_t>(t, i)))
                                                 : sums[at];  // FP16 is compared with FP32 below
-      ASSERT_LE(std::fabs(v - sums[at]), accumulate * sizes[at] + unit * std::fabs(sums[at])) << "row " << t << ", column " << i;
+      ASSERT_LE(std::fabs(v - sums[at]), accumulate * sizes[at] + unit * std::fabs(sums[at]))
+          << "row " << t << ", column " << i;
     }
   }
   if (type == GLQ_DTYPE_F16) {
@@ -291,12 +302,15 @@ void CheckGemv(const Gemv& g, const std::vector<int64_t>& tokens, glq_dtype type
 
 const std::vector<int64_t> kUpTo16 = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
-TEST(GpuGemv, RaggedSmoke) { CheckGemv({.n = 33, .k = 100, .w_stride = 101, .w_offset = 1}, {1, 5, 16}, GLQ_DTYPE_F32); }
+TEST(GpuGemv, RaggedSmoke) {
+  CheckGemv({.n = 33, .k = 100, .w_stride = 101, .w_offset = 1}, {1, 5, 16}, GLQ_DTYPE_F32);
+}
 
 TEST(GpuGemv, Shapes) {
   int i = 0;
   for (const int64_t n : {1, 3, 16, 17, 100, 257}) {
-    for (const int64_t k : {1, 7, 8, 31, 64, 100, 1000, 4099}) CheckGemv({.n = n, .k = k}, kUpTo16, kFloatTypes[i++ % 3]);
+    for (const int64_t k : {1, 7, 8, 31, 64, 100, 1000, 4099})
+      CheckGemv({.n = n, .k = k}, kUpTo16, kFloatTypes[i++ % 3]);
   }
   CheckGemv({.n = 1000, .k = 2048}, {1, 8, 16}, GLQ_DTYPE_BF16);
   CheckGemv({.n = 5000, .k = 384}, {1, 4, 16}, GLQ_DTYPE_F32);
@@ -306,8 +320,24 @@ TEST(GpuGemv, Shapes) {
 TEST(GpuGemv, Layouts) {
   for (const glq_dtype type : kFloatTypes) {
     for (const int64_t offset : {0, 1, 2, 3, 5, 8}) {
-      CheckGemv({.n = 50, .k = 300, .w_stride = 300 + offset, .x_stride = 307, .y_stride = 51, .w_offset = offset, .x_offset = 1, .y_offset = 3}, {1, 3, 16}, type);
-      CheckGemv({.n = 50, .k = 304, .w_stride = 320, .x_stride = 304, .y_stride = 64, .w_offset = 8, .x_offset = offset, .y_offset = offset}, {1, 9, 16}, type);
+      CheckGemv({.n = 50,
+                 .k = 300,
+                 .w_stride = 300 + offset,
+                 .x_stride = 307,
+                 .y_stride = 51,
+                 .w_offset = offset,
+                 .x_offset = 1,
+                 .y_offset = 3},
+                {1, 3, 16}, type);
+      CheckGemv({.n = 50,
+                 .k = 304,
+                 .w_stride = 320,
+                 .x_stride = 304,
+                 .y_stride = 64,
+                 .w_offset = 8,
+                 .x_offset = offset,
+                 .y_offset = offset},
+                {1, 9, 16}, type);
     }
   }
 }
@@ -332,7 +362,8 @@ TEST(GpuGemv, NothingToAdd) {
 
 // Rows with NaN and infinity do not reach their neighbours.
 TEST(GpuGemv, SpecialRows) {
-  Image w(GLQ_DTYPE_BF16, 40, 200), x(GLQ_DTYPE_BF16, 16, 200), clean(GLQ_DTYPE_F32, 16, 40), got(GLQ_DTYPE_F32, 16, 40);
+  Image w(GLQ_DTYPE_BF16, 40, 200), x(GLQ_DTYPE_BF16, 16, 200), clean(GLQ_DTYPE_F32, 16, 40),
+      got(GLQ_DTYPE_F32, 16, 40);
   w.FillNormal(1);
   x.FillNormal(2);
   const DeviceImage dw(w);

@@ -1,7 +1,7 @@
 // usage: PROGRAM [--golden=FOLDER] [--smoke] [--quiet] [GoogleTest's options]
 //
 //   --golden=FOLDER  where the golden arrays are (or GLQ_GOLDEN_DIR)
-//   --smoke          only the cases whose names end in "Smoke" (or GLQ_TEST_SMALL=1): few launches of every kernel,
+//   --smoke          only the cases whose names contain "Smoke" (or GLQ_TEST_SMALL=1): few launches of every kernel,
 //                    for compute-sanitizer
 //   --quiet          GoogleTest's output alone
 //
@@ -24,7 +24,10 @@ int main(int argc, char** argv) {
     smoke |= arg == "--smoke";
     quiet |= arg == "--quiet";
   }
-  if (smoke) ::testing::GTEST_FLAG(filter) = "*Smoke";
+  if (smoke) {
+    setenv("GLQ_TEST_SMALL", "1", 1);
+    ::testing::GTEST_FLAG(filter) = "*Smoke*";
+  }
   ::testing::InitGoogleTest(&argc, argv);
 
   int32_t gpus = 0;
@@ -35,13 +38,15 @@ int main(int argc, char** argv) {
   glq_device_info info = GLQ_DEVICE_INFO_INIT;
   const glq_device device{GLQ_DEVICE_CUDA, 0};
   if (glq_device_get_info(&device, &info) == GLQ_OK && !quiet) {
-    std::printf("%s, compute capability %d, %d multiprocessors\n", info.name, info.compute_capability, info.multiprocessors);
+    std::printf("%s, compute capability %d, %d multiprocessors\n", info.name, info.compute_capability,
+                info.multiprocessors);
   }
   const auto start = std::chrono::steady_clock::now();
   const int result = RUN_ALL_TESTS();
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
   if (quiet) return result;
-  std::printf("summary: %d passed, %d failed, %d skipped, %.1f s\n", all.successful_test_count(), all.failed_test_count(),
-              all.skipped_test_count(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  std::printf("summary: %d passed, %d failed, %d skipped, %.1f s\n", all.successful_test_count(),
+              all.failed_test_count(), all.skipped_test_count(),
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return result;
 }

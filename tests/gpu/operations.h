@@ -15,7 +15,8 @@ struct Operation {
   std::string name;
   Image in, out;  // type and layout; `in` is filled by Buffers
   size_t workspace_bytes;
-  std::function<glq_status(glq_context*, cudaStream_t, const glq_view* in, const glq_view* out, const glq_workspace*)> run;
+  std::function<glq_status(glq_context*, cudaStream_t, const glq_view* in, const glq_view* out, const glq_workspace*)>
+      run;
 };
 
 // The weights belong to `context`, and so do the operations.

@@ -88,7 +88,7 @@ enum class Signs { kNone, kSigns, kReal };
 struct LinearSpec {
   int64_t out = 0, in = 0;
   int bits = 2;
-  int64_t padded_out = 0, padded_in = 0;     // 0: the next multiple of 16 and 64
+  int64_t padded_out = 0, padded_in = 0;       // 0: the next multiple of 16 and 64
   std::vector<int64_t> out_blocks, in_blocks;  // empty: the binary expansion
   Signs su = Signs::kSigns, sv = Signs::kSigns;
   glq_dtype bias = 0;  // 0: none
@@ -210,7 +210,7 @@ class DeviceImage {
 class Workspace {
  public:
   explicit Workspace(size_t bytes);
-  // Fills it with 0xFF and gives the struct of the call.
+  // Fills it with 0xFF (guards only with --smoke) and gives the struct of the call.
   const glq_workspace* Poisoned(cudaStream_t stream);
   const glq_workspace* get() const { return &workspace_; }
   // Waits for the stream.
@@ -230,7 +230,8 @@ size_t FusedWorkspace(const glq_context* context, const glq_tensor* weight, int6
 void CpuFused(const Pair& pair, Image& x, Image& y);
 
 // Runs the first `tokens` rows of `x` on the GPU, into memory of the layout of `expected`, and compares.
-::testing::AssertionResult GpuFusedEquals(const Pair& pair, const DeviceImage& x, const Image& expected, int64_t tokens);
+::testing::AssertionResult GpuFusedEquals(const Pair& pair, const DeviceImage& x, const Image& expected,
+                                          int64_t tokens);
 
 // One linear, x of max(tokens) rows: the oracle once, then the GPU for each number of tokens.
 struct FusedCase {
