@@ -17,12 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from generators import cffi_module, layout  # noqa: E402
+from generators import cffi_module, csharp, layout  # noqa: E402
 from generators.model import ROOT, read_headers  # noqa: E402
 
 EMITTERS = {
     "layout": layout.emit,
     "python": cffi_module.emit,
+    "dotnet": csharp.emit,
 }
 
 
