@@ -15,23 +15,30 @@ inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 
 #else
 inline constexpr bool kAlignedTables = false;
 #endif
-// Fills the tables from the 3 x 256 words in global memory. All threads of the block; sync afterwards.
+// Fills the tables from the 3 x 256 words in global memory. All kThreads threads of the block; sync afterwards. The
+// look-ups in global memory are all under way before the first is needed.
+template <int kThreads>
 __device__ __forceinline__ void FillTables(uint8_t* shared, const SharedPlan& plan, const uint32_t* tables, bool e8p,
-                                           bool e81b, int threads) {
+                                           bool e81b) {
+  const int t = static_cast<int>(threadIdx.x);
   if (e8p) {
+    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S.
+    constexpr int kPieces = static_cast<int>(kTableBytes / 16) / kThreads;
+    uint32_t w[kPieces];
+#pragma unroll
+    for (int n = 0; n < kPieces; ++n) w[n] = __ldg(tables + ((t >> 3) & 1) * 256 + (n * kThreads + t) / 16);
     uint4* table = reinterpret_cast<uint4*>(shared + plan.table);
-    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(kTableBytes / 16); i += threads) {
-      const int entry = i >> 4, half = (i >> 3) & 1;  // 8 times 16 bytes of A, then of S
-      const uint32_t w = __ldg(tables + half * 256 + entry);
-      table[i] = make_uint4(w, w, w, w);
-    }
+#pragma unroll
+    for (int n = 0; n < kPieces; ++n) table[n * kThreads + t] = make_uint4(w[n], w[n], w[n], w[n]);
   }
   if (e81b) {
-    uint4* small = reinterpret_cast<uint4*>(shared + plan.e81b);
-    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(kE81bTableBytes / 16); i += threads) {
-      const uint32_t w = __ldg(tables + 512 + (i >> 3));
-      small[i] = make_uint4(w, w, w, w);
-    }
+    constexpr int kPieces = static_cast<int>(kE81bTableBytes / 16) / kThreads;
+    uint32_t w[kPieces];
+#pragma unroll
+    for (int n = 0; n < kPieces; ++n) w[n] = __ldg(tables + 512 + (n * kThreads + t) / 8);
+    uint4* table = reinterpret_cast<uint4*>(shared + plan.e81b);
+#pragma unroll
+    for (int n = 0; n < kPieces; ++n) table[n * kThreads + t] = make_uint4(w[n], w[n], w[n], w[n]);
   }
 }
 

@@ -42,7 +42,7 @@ __device__ __forceinline__ void TransformToDigits(const InputRow& row, int dim, 
     const int chunk = 2 * round + half;
     float* buffer = buffers + chunk * kChunkShared;
     float r[16];
-    LoadRow(row, chunk, buffer, t, r);
+    LoadRow(row, chunk, t, r);
     const uint32_t end = (static_cast<uint32_t>(chunk) + 1) * kChunk;
     ChunkFwht(r, buffer, static_cast<uint32_t>(chunk) * kChunk, udim, end <= udim && BlockLog2(end - 1, udim) >= 12, t);
     if constexpr (kChunks == 1) {

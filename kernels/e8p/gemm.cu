@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
 #pragma unroll
   for (int a = 0; a < kAhead; ++a) load_weights(unit_begin + a, weights[a]);
 
-  FillTables(shared, plan, p.tables, !kE81b, kE81b, kThreads);
+  FillTables<kThreads>(shared, plan, p.tables, !kE81b, kE81b);
   ptx::WaitForPredecessor();
 
   // One unit of digits: [k tile of the unit][token][digit][64], tokens and columns beyond the end as zeros.

@@ -229,7 +229,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   ptx::LetSuccessorStart();
   Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.tiles_e8p, first_unit, warp_row, warp_rows);
   e8p.Start();
-  FillTables(shared, plan, p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0, kThreads);
+  FillTables<kThreads>(shared, plan, p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0);
   for (uint32_t i = threadIdx.x; i < sum_bytes / 4; i += kThreads) sums[i] = 0;
   ptx::WaitForPredecessor();
 

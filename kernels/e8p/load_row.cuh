@@ -25,18 +25,19 @@ struct InputRow {
   const uint16_t* sv;  // fp16 bits or null
 };
 
-// Elements 16t..16t+15 of chunk `rank` of x, times SV; zeros from in_features on. Contains barriers of the block.
-__device__ __forceinline__ void LoadRow(const InputRow& p, int rank, float* shared, int t, float (&r)[16]) {
-  const int chunk = rank * kChunk, first = chunk + 16 * t;
-  const int size = p.x_type == Scalar::kF32 ? 4 : 2;
-  if (p.in_features % kChunk == 0 && (reinterpret_cast<uintptr_t>(p.x) & 15) == 0) {
-    if (chunk >= p.in_features) {
+// Elements 16t..16t+15 of chunk `rank` of x, times SV; zeros from in_features on.
+__device__ __forceinline__ void LoadRow(const InputRow& p, int rank, int t, float (&r)[16]) {
+  const int first = rank * kChunk + 16 * t;
+  const bool wide = p.x_type == Scalar::kF32;
+  const auto* bytes = static_cast<const uint8_t*>(p.x) + static_cast<int64_t>(first) * (wide ? 4 : 2);
+  if (first >= p.in_features) {
 #pragma unroll
-      for (int j = 0; j < 16; ++j) r[j] = 0.0f;
-      return;
-    }
-    const auto* v = reinterpret_cast<const uint4*>(static_cast<const uint8_t*>(p.x) + static_cast<int64_t>(first) * size);
-    if (p.x_type == Scalar::kF32) {
+    for (int j = 0; j < 16; ++j) r[j] = 0.0f;
+    return;
+  }
+  if (first + 16 <= p.in_features && (reinterpret_cast<uintptr_t>(bytes) & 15) == 0) {
+    const auto* v = reinterpret_cast<const uint4*>(bytes);
+    if (wide) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) *reinterpret_cast<uint4*>(r + 4 * i) = v[i];
     } else {
@@ -44,31 +45,31 @@ __device__ __forceinline__ void LoadRow(const InputRow& p, int rank, float* shar
       UnpackHalves(a, p.x_type == Scalar::kBF16, r);
       UnpackHalves(b, p.x_type == Scalar::kBF16, r + 8);
     }
-    if (p.sv != nullptr) {
-      const auto* sv = reinterpret_cast<const uint4*>(p.sv + first);
-      float f[16];
-      UnpackHalves(__ldg(sv), false, f);
-      UnpackHalves(__ldg(sv + 1), false, f + 8);
+  } else {
+    // The end of a row that is no multiple of 16, and rows that are not 16-byte aligned.
+    uint32_t raw[16];
 #pragma unroll
-      for (int j = 0; j < 16; ++j) r[j] = __fmul_rn(r[j], f[j]);
+    for (int j = 0; j < 16; ++j) {
+      raw[j] = 0;
+      if (first + j < p.in_features) {
+        raw[j] = wide ? reinterpret_cast<const uint32_t*>(bytes)[j] : reinterpret_cast<const uint16_t*>(bytes)[j];
+      }
     }
-    return;
-  }
-  // The last chunk, and rows that are not 16-byte aligned: element by element, through shared memory.
-#pragma unroll 1
-  for (int j = 0; j < 16; ++j) {
-    const int e = t + 256 * j, i = chunk + e;
-    float v = 0.0f;
-    if (i < p.in_features) {
-      v = LoadScalar(p.x, p.x_type, i);
-      if (p.sv != nullptr) v = __fmul_rn(v, __half2float(__ushort_as_half(__ldg(p.sv + i))));
-    }
-    shared[ChunkSlot(e)] = v;
-  }
-  __syncthreads();
 #pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = shared[17 * t + j];
-  __syncthreads();
+    for (int j = 0; j < 16; ++j) {
+      const float half = __half2float(__ushort_as_half(static_cast<uint16_t>(raw[j])));
+      r[j] = wide ? __uint_as_float(raw[j]) : p.x_type == Scalar::kBF16 ? __uint_as_float(raw[j] << 16) : half;
+    }
+  }
+  if (p.sv != nullptr) {
+    // SV is padded to a multiple of 16 and aligned, and so is the chunk.
+    const auto* sv = reinterpret_cast<const uint4*>(p.sv + first);
+    float f[16];
+    UnpackHalves(__ldg(sv), false, f);
+    UnpackHalves(__ldg(sv + 1), false, f + 8);
+#pragma unroll
+    for (int j = 0; j < 16; ++j) r[j] = first + j < p.in_features ? __fmul_rn(r[j], f[j]) : 0.0f;
+  }
 }
 
 }  // namespace glq::kernels

@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
       r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
   } else {
-    LoadRow({row, p.x_type, p.in_features, p.sv}, rank, shared, t, r);
+    LoadRow({row, p.x_type, p.in_features, p.sv}, rank, t, r);
     RowFwht<kCluster>(r, shared, rank, dim);
     MultiplyInvSqrt<kCluster>(r, rank, dim);
   }

@@ -14,8 +14,7 @@ namespace glq::kernels {
 namespace {
 
 // y_rht of elements 16t..16t+15 of chunk `rank`, into registers.
-__device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums& row, int token, int rank, float* shared,
-                                        float (&r)[16]) {
+__device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums& row, int token, int rank, float (&r)[16]) {
   const int t = static_cast<int>(threadIdx.x), chunk = rank * kChunk, first = chunk + 16 * t;
   if (p.stages > 0) {
     // dim is a multiple of 16: a thread has all of its elements or none.
@@ -27,15 +26,17 @@ __device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums&
     }
     return;
   }
-#pragma unroll 1
-  for (int j = 0; j < 16; ++j) {
-    const int e = t + 256 * j, i = chunk + e;
-    shared[ChunkSlot(e)] = i < p.dim ? p.rows[token * p.rows_stride + i] : 0.0f;
-  }
-  __syncthreads();
+  const float* row_in = p.rows + token * p.rows_stride;
+  const bool vector = first + 16 <= p.dim && (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
 #pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = shared[17 * t + j];
-  __syncthreads();
+  for (int j = 0; j < 4; ++j) {
+    if (vector) {
+      *reinterpret_cast<float4*>(r + 4 * j) = reinterpret_cast<const float4*>(row_in + first)[j];
+    } else {
+#pragma unroll
+      for (int i = 4 * j; i < 4 * j + 4; ++i) r[i] = first + i < p.dim ? row_in[first + i] : 0.0f;
+    }
+  }
 }
 
 __device__ __forceinline__ void StoreElement(const RhtOutputParams& p, void* row, uint32_t i, float v) {
@@ -70,7 +71,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_co
 
   float r[16];
   const RowSums row = p.stages > 0 ? LoadRowSums(p, token) : RowSums{};
-  LoadRow(p, row, token, rank, shared, r);
+  LoadRow(p, row, token, rank, r);
   if (!p.transform) {
 #pragma unroll
     for (int j = 0; j < 16; ++j) {
