@@ -90,7 +90,8 @@ TEST(GpuPieces, Shapes) {
   CheckAllPieces({.out = 33000, .in = 100, .bits = 2, .bias = GLQ_DTYPE_F32}, {1, 8, 9});
   CheckAllPieces({.out = 112, .in = 320, .bits = 3, .out_blocks = {16, 32, 64}, .in_blocks = {64, 128, 64, 32, 32}},
                  {1, 9, 40, 384});
-  CheckAllPieces({.out = 100, .in = 33000, .bits = 2, .su = Signs::kNone, .sv = Signs::kNone}, {2100});
+  CheckAllPieces({.out = 112, .in = 320, .bits = 2, .out_blocks = {16, 32, 64}, .in_blocks = {64, 128, 64, 64}},
+                 {2047, 2048, 2100});
 }
 
 TEST(GpuPieces, Layouts) {
