@@ -24,11 +24,17 @@ inline void CheckCuda(cudaError_t status, const char* what) {
               GLQ_NATIVE_CUDA, static_cast<int32_t>(status));
 }
 
-// Loads kernels now: under lazy loading the first launch would, and a capture must not.
+// Loads kernels now: under lazy loading the first launch would, and a capture must not. All of them ask for the same
+// split of L1 and shared memory: a multiprocessor has to fall idle to change it, which would keep the launches of an
+// operation from overlapping.
 template <typename... Kernels>
 void LoadKernels(Kernels... kernels) {
   cudaFuncAttributes attributes;
   (CheckCuda(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernels)), "cudaFuncGetAttributes"), ...);
+  (CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernels), cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared),
+             "cudaFuncSetAttribute"),
+   ...);
 }
 
 // Lets a kernel have all the dynamic shared memory that its static shared memory leaves of `max_bytes`.

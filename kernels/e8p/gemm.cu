@@ -19,9 +19,9 @@
 namespace glq::kernels {
 namespace {
 
-constexpr int kWarps = 16;
+constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
-constexpr int kWarpTiles = 2;
+constexpr int kWarpTiles = 4;
 constexpr int kStages = 4;
 constexpr int kAhead = 2;
 
