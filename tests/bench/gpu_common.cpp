@@ -112,7 +112,11 @@ DeviceBuffer::~DeviceBuffer() {
 }
 
 RandomPool::RandomPool(size_t words, cudaStream_t stream)
-    : words_(words), bf16_(kNormalCount), f16_(kNormalCount), device_words_(words * 8), device_bf16_(kNormalCount * 2),
+    : words_(words),
+      bf16_(kNormalCount),
+      f16_(kNormalCount),
+      device_words_(words * 8),
+      device_bf16_(kNormalCount * 2),
       device_f16_(kNormalCount * 2) {
   for (size_t i = 0; i < words; ++i) words_[i] = Mix(i);
   for (size_t i = 0; i < kNormalCount; ++i) {
@@ -165,13 +169,15 @@ Machine::~Machine() { cudaStreamDestroy(stream_); }
 
 std::string Machine::description() const {
   char text[256];
-  std::snprintf(text, sizeof(text), "%s, %d multiprocessors, L2 %.1f MiB, driver CUDA %d.%d, runtime %d.%d", name_.c_str(),
-                multiprocessors_, static_cast<double>(l2_bytes_) / 1048576, driver_ / 1000, driver_ % 1000 / 10,
-                runtime_ / 1000, runtime_ % 1000 / 10);
+  std::snprintf(text, sizeof(text), "%s, %d multiprocessors, L2 %.1f MiB, driver CUDA %d.%d, runtime %d.%d",
+                name_.c_str(), multiprocessors_, static_cast<double>(l2_bytes_) / 1048576, driver_ / 1000,
+                driver_ % 1000 / 10, runtime_ / 1000, runtime_ % 1000 / 10);
   return text;
 }
 
-int Machine::Sets(size_t bytes) const { return static_cast<int>(std::clamp<size_t>(4 * l2_bytes_ / bytes + 1, 2, 256)); }
+int Machine::Sets(size_t bytes) const {
+  return static_cast<int>(std::clamp<size_t>(4 * l2_bytes_ / bytes + 1, 2, 256));
+}
 
 void Machine::Synchronize() const { Check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
 
@@ -192,7 +198,8 @@ void Machine::MeasureCopyRate() {
   }
 }
 
-Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int period, const std::function<void(int)>& op) {
+Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int period,
+                    const std::function<void(int)>& op) {
   const cudaStream_t stream = machine.stream();
   // Outside of a capture first: faults show here, and it says how long an operation takes at most.
   constexpr int kTrials = 4;

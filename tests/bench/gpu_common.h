@@ -108,7 +108,8 @@ struct TimingOptions {
 
 // Captures op(0), op(1), ... on the machine's stream into one graph and times its replays. The number of operations
 // is a multiple of `period`, so that a graph works through whole rounds of the rotating sets.
-Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int period, const std::function<void(int)>& op);
+Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int period,
+                    const std::function<void(int)>& op);
 
 // A CUDA or CPU context of the library; destroyed with the object.
 class Context {
@@ -127,7 +128,8 @@ class Context {
 };
 
 // A matrix [rows, cols] whose rows are `stride` elements apart (0: compact).
-glq_view MatrixView(const void* data, glq_dtype dtype, glq_device device, int64_t rows, int64_t cols, int64_t stride = 0);
+glq_view MatrixView(const void* data, glq_dtype dtype, glq_device device, int64_t rows, int64_t cols,
+                    int64_t stride = 0);
 
 // Activations or results of one batch size: several sets of them, 1 GiB at most.
 class Rotating {

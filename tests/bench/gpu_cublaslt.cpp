@@ -58,7 +58,8 @@ CublasLt::CublasLt(const std::string& path) : functions_(std::make_unique<Functi
   if (!path.empty()) {
     names.push_back(path);
   } else {
-    if (const char* given = std::getenv("GLQ_CUBLASLT_LIBRARY"); given != nullptr && *given != '\0') names.push_back(given);
+    if (const char* given = std::getenv("GLQ_CUBLASLT_LIBRARY"); given != nullptr && *given != '\0')
+      names.push_back(given);
     names.insert(names.end(), {"libcublasLt.so.13", "libcublasLt.so.12", "/usr/local/cuda/lib64/libcublasLt.so"});
   }
   for (const std::string& name : names) {
@@ -103,13 +104,15 @@ Bf16Product::Bf16Product(const CublasLt& library, int64_t n, int64_t k, int64_t 
   // cuBLASLt is column-major: y^T (n x tokens) = w (n x k) x^T (k x tokens), with w stored as its transpose.
   Check(s.f.desc_create(&s.desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
   const cublasOperation_t transpose = CUBLAS_OP_T;
-  Check(s.f.desc_set(s.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)), "cublasLtMatmulDescSetAttribute");
+  Check(s.f.desc_set(s.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)),
+        "cublasLtMatmulDescSetAttribute");
   const auto un = static_cast<uint64_t>(n), uk = static_cast<uint64_t>(k), ut = static_cast<uint64_t>(tokens);
   Check(s.f.layout_create(&s.w, CUDA_R_16BF, uk, un, k), "cublasLtMatrixLayoutCreate");
   Check(s.f.layout_create(&s.x, CUDA_R_16BF, uk, ut, k), "cublasLtMatrixLayoutCreate");
   Check(s.f.layout_create(&s.y, CUDA_R_16BF, un, ut, n), "cublasLtMatrixLayoutCreate");
   Check(s.f.preference_create(&s.preference), "cublasLtMatmulPreferenceCreate");
-  Check(s.f.preference_set(s.preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes, sizeof(kWorkspaceBytes)),
+  Check(s.f.preference_set(s.preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes,
+                           sizeof(kWorkspaceBytes)),
         "cublasLtMatmulPreferenceSetAttribute");
   Check(s.f.heuristic(s.handle, s.desc, s.w, s.x, s.y, s.y, s.preference, kAlgorithms, s.choices.data(), &s.found),
         "cublasLtMatmulAlgoGetHeuristic");

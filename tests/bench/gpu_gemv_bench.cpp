@@ -26,8 +26,22 @@ class GemvBench {
       : options_(options), machine_(machine), context_(context), pool_(pool), library_(library) {}
 
   static std::vector<std::string> Columns() {
-    return {"shape", "n", "k", "tokens", "us_min", "us_median", "gb_per_s", "bytes", "floor_us", "share_of_copy_rate",
-            "bf16_us_min", "bf16_us", "ratio_to_bf16", "sets", "ops_per_graph", "replays"};
+    return {"shape",
+            "n",
+            "k",
+            "tokens",
+            "us_min",
+            "us_median",
+            "gb_per_s",
+            "bytes",
+            "floor_us",
+            "share_of_copy_rate",
+            "bf16_us_min",
+            "bf16_us",
+            "ratio_to_bf16",
+            "sets",
+            "ops_per_graph",
+            "replays"};
   }
 
   // Rows spread over the matrix, all tokens, against sums in double precision: no further off than the rounding of
@@ -47,7 +61,8 @@ class GemvBench {
       Check(cudaMemcpyAsync(got.data(), y.data(), got.size() * 2, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
       machine_.Synchronize();
       for (const uint16_t value : got) {
-        if ((value & 0x7F80) == 0x7F80) throw std::runtime_error("reference check FAILED: an element is not finite or unwritten");
+        if ((value & 0x7F80) == 0x7F80)
+          throw std::runtime_error("reference check FAILED: an element is not finite or unwritten");
       }
       for (int64_t i = 0; i < kRows; ++i) {
         const int64_t row = i * (shape.rows - 1) / (kRows - 1);
@@ -55,16 +70,17 @@ class GemvBench {
           double sum = 0, magnitude = 0;
           for (int64_t k = 0; k < shape.cols; ++k) {
             const double product =
-                static_cast<double>(FromBf16(pool_.Normal(GLQ_DTYPE_BF16, 0, static_cast<size_t>(row * shape.cols + k)))) *
+                static_cast<double>(
+                    FromBf16(pool_.Normal(GLQ_DTYPE_BF16, 0, static_cast<size_t>(row * shape.cols + k)))) *
                 FromBf16(pool_.Normal(GLQ_DTYPE_BF16, kInputSeed, static_cast<size_t>(t * shape.cols + k)));
             sum += product;
             magnitude += std::abs(product);
           }
           const double value = FromBf16(got[static_cast<size_t>(t * shape.rows + row)]);
           if (!(std::abs(value - sum) <= std::abs(sum) / 256 + 2e-6 * magnitude)) {
-            throw std::runtime_error("reference check FAILED, " + shape.Name() + ", token " + std::to_string(t) + " of " +
-                                     std::to_string(batch) + ", row " + std::to_string(row) + ": " + std::to_string(value) +
-                                     ", should be " + std::to_string(sum));
+            throw std::runtime_error("reference check FAILED, " + shape.Name() + ", token " + std::to_string(t) +
+                                     " of " + std::to_string(batch) + ", row " + std::to_string(row) + ": " +
+                                     std::to_string(value) + ", should be " + std::to_string(sum));
           }
           ++checked_;
         }
@@ -76,7 +92,8 @@ class GemvBench {
     const size_t weight_bytes = static_cast<size_t>(shape.elements()) * 2;
     const int sets = machine_.Sets(weight_bytes);
     Prepare(shape, sets);
-    const Rotating x(sets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_), y(sets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
+    const Rotating x(sets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_),
+        y(sets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
     x.Fill(pool_, machine_.stream());
     const Timing timing = MeasureGraph(machine_, options_.timing(), sets, [&](int i) { Run(i, x.view(i), y.view(i)); });
     Timing bf16{-1, -1, 0, 0};
@@ -111,9 +128,10 @@ class GemvBench {
     workspace_buffer_ = DeviceBuffer();
     for (int i = 0; i < sets; ++i) {
       memory_.emplace_back(static_cast<size_t>(shape.elements()) * 2);
-      pool_.FillNormal(memory_.back().data(), static_cast<size_t>(shape.elements()), GLQ_DTYPE_BF16, static_cast<size_t>(i),
-                       machine_.stream());
-      const glq_view view = MatrixView(memory_.back().data(), GLQ_DTYPE_BF16, machine_.device(), shape.rows, shape.cols);
+      pool_.FillNormal(memory_.back().data(), static_cast<size_t>(shape.elements()), GLQ_DTYPE_BF16,
+                       static_cast<size_t>(i), machine_.stream());
+      const glq_view view =
+          MatrixView(memory_.back().data(), GLQ_DTYPE_BF16, machine_.device(), shape.rows, shape.cols);
       glq_tensor* tensor = nullptr;
       Check(glq_tensor_borrow(context_.get(), &view, nullptr, nullptr, &tensor), "glq_tensor_borrow");
       weights_.emplace_back(tensor);
@@ -149,8 +167,9 @@ int Main(int argc, char** argv) {
   CommonOptions options;
   std::vector<std::string> names;
   std::vector<int64_t> tokens;
-  CLI::App app{"Times the bf16 matrix-vector product in CUDA graphs, weights rotating through more than four times the\n"
-               "L2, against cuBLASLt on the same weights. Results are compared with sums in double precision first."};
+  CLI::App app{
+      "Times the bf16 matrix-vector product in CUDA graphs, weights rotating through more than four times the\n"
+      "L2, against cuBLASLt on the same weights. Results are compared with sums in double precision first."};
   options.AddTo(app);
   app.add_option("--shapes", names, "NxK,NxK,... (N outputs, K inputs)")->delimiter(',');
   app.add_option("--tokens", tokens, "rows of x, 1 to 16")->delimiter(',')->check(CLI::Range(1, GLQ_GEMV_MAX_TOKENS));
@@ -176,9 +195,10 @@ int Main(int argc, char** argv) {
     checked = "passed: " + std::to_string(bench.checked()) + " elements agree with sums in double precision";
   }
   CsvFile csv(options.csv, Facts(argc, argv, machine, library.message(), checked), GemvBench::Columns());
-  std::printf("\nglq_gemv_bf16; share: of the device copy's rate; ratio: time over that of cuBLASLt\n"
-              "%-13s %3s %9s %9s %8s %7s %10s %7s\n",
-              "N x K", "B", "us", "us min", "GB/s", "share", "cublas us", "ratio");
+  std::printf(
+      "\nglq_gemv_bf16; share: of the device copy's rate; ratio: time over that of cuBLASLt\n"
+      "%-13s %3s %9s %9s %8s %7s %10s %7s\n",
+      "N x K", "B", "us", "us min", "GB/s", "share", "cublas us", "ratio");
   for (const Shape& shape : shapes) {
     for (const int64_t t : tokens) bench.Measure(shape, t, csv);
   }

@@ -44,13 +44,15 @@ class LinearBench {
       : settings_(settings), machine_(machine), context_(context), pool_(pool), library_(library), csv_(csv) {}
 
   static std::vector<std::string> Columns() {
-    return {"call", "shape", "n", "k", "bits", "tokens", "us_min", "us_median", "gb_per_s", "bytes", "floor_us",
-            "share_of_floor", "bf16_us_min", "bf16_us", "ratio_to_bf16", "path", "kernel", "sets", "ops_per_graph", "replays"};
+    return {"call",          "shape",    "n",      "k",        "bits",           "tokens",      "us_min",
+            "us_median",     "gb_per_s", "bytes",  "floor_us", "share_of_floor", "bf16_us_min", "bf16_us",
+            "ratio_to_bf16", "path",     "kernel", "sets",     "ops_per_graph",  "replays"};
   }
 
   void Run() {
-    std::printf("\nratio: time over that of the bf16 product; share: floor over time, where the floor is the time the\n"
-                "compulsory bytes (packed weights, x, y) take at the rate of the device copy\n\n");
+    std::printf(
+        "\nratio: time over that of the bf16 product; share: floor over time, where the floor is the time the\n"
+        "compulsory bytes (packed weights, x, y) take at the rate of the device copy\n\n");
     for (const Shape& shape : settings_.shapes) {
       for (const int64_t tokens : settings_.tokens) Baseline(shape, tokens);
       for (const int bits : settings_.bits) Singles(shape, bits);
@@ -117,11 +119,13 @@ class LinearBench {
       baseline_weights_.clear();
       for (int i = 0; i < sets; ++i) {
         baseline_weights_.emplace_back(bytes);
-        pool_.FillNormal(baseline_weights_.back().data(), bytes / 2, GLQ_DTYPE_BF16, static_cast<size_t>(i), machine_.stream());
+        pool_.FillNormal(baseline_weights_.back().data(), bytes / 2, GLQ_DTYPE_BF16, static_cast<size_t>(i),
+                         machine_.stream());
       }
       baseline_shape_ = shape;
     }
-    const Rotating x(sets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_), y(sets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
+    const Rotating x(sets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_),
+        y(sets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
     x.Fill(pool_, machine_.stream());
     Bf16Product product(library_, shape.rows, shape.cols, tokens);
     const Timing timing = MeasureBf16(
@@ -137,7 +141,8 @@ class LinearBench {
     const int sets = machine_.Sets(static_cast<size_t>(PackedBytes(shape, bits)));
     std::vector<Weight> weights;
     for (int i = 0; i < sets; ++i) {
-      weights.push_back(MakeWeight(context_, machine_.device(), machine_.stream(), pool_, shape, bits, static_cast<size_t>(i)));
+      weights.push_back(
+          MakeWeight(context_, machine_.device(), machine_.stream(), pool_, shape, bits, static_cast<size_t>(i)));
     }
     for (const int64_t tokens : settings_.tokens) {
       const Rotating x(sets, tokens, shape.cols, settings_.common.type(), machine_);
@@ -186,7 +191,7 @@ class LinearBench {
           }
         });
         Report(group.name + std::string(grouped ? " group" : " separate"), whole, "", bits, tokens, timing, sets,
-               PlanValue(context_, owners[0], tokens, "path"), PlanValue(context_, owners[0], tokens, "kernel"));
+               PlanValue(context_, owners[0], tokens, "path"), "");
       }
     }
   }
@@ -197,17 +202,33 @@ class LinearBench {
     const double floor = machine_.FloorUs(bytes), bf16 = BaselineUs(shape, tokens);
     const double ratio = bf16 < 0 ? -1 : timing.median_us / bf16;
     cells_[{call, key_shape, bits, tokens}] = {timing, floor};
-    std::printf("%-18s %-13s bits=%d B=%-5lld %9.2f us (min %9.2f) %6.0f GB/s  floor %8.2f us, share %.3f  bf16 %8s us, ratio %5s  %s\n",
-                call.c_str(), shape.Name().c_str(), bits, static_cast<long long>(tokens), timing.median_us, timing.min_us,
-                bytes / timing.median_us * 1e-3, floor, floor / timing.median_us, Number(bf16, 2).c_str(),
-                Number(ratio, 3).c_str(), path.c_str());
+    std::printf(
+        "%-18s %-13s bits=%d B=%-5lld %9.2f us (min %9.2f) %6.0f GB/s  floor %8.2f us, share %.3f  bf16 %8s us, ratio "
+        "%5s  %s\n",
+        call.c_str(), shape.Name().c_str(), bits, static_cast<long long>(tokens), timing.median_us, timing.min_us,
+        bytes / timing.median_us * 1e-3, floor, floor / timing.median_us, Number(bf16, 2).c_str(),
+        Number(ratio, 3).c_str(), path.c_str());
     std::fflush(stdout);
     const auto it = baseline_.find({"", shape.Name(), 16, tokens});
-    csv_.Row({call, shape.Name(), std::to_string(shape.rows), std::to_string(shape.cols), std::to_string(bits),
-              std::to_string(tokens), Number(timing.min_us, 3), Number(timing.median_us, 3),
-              Number(bytes / timing.median_us * 1e-3, 1), Number(bytes, 0), Number(floor, 3),
-              Number(floor / timing.median_us, 4), Number(it == baseline_.end() ? -1 : it->second.min_us, 3),
-              Number(bf16, 3), Number(ratio, 4), path, kernel, std::to_string(sets), std::to_string(timing.ops),
+    csv_.Row({call,
+              shape.Name(),
+              std::to_string(shape.rows),
+              std::to_string(shape.cols),
+              std::to_string(bits),
+              std::to_string(tokens),
+              Number(timing.min_us, 3),
+              Number(timing.median_us, 3),
+              Number(bytes / timing.median_us * 1e-3, 1),
+              Number(bytes, 0),
+              Number(floor, 3),
+              Number(floor / timing.median_us, 4),
+              Number(it == baseline_.end() ? -1 : it->second.min_us, 3),
+              Number(bf16, 3),
+              Number(ratio, 4),
+              path,
+              kernel,
+              std::to_string(sets),
+              std::to_string(timing.ops),
               std::to_string(timing.replays)});
   }
 
@@ -227,8 +248,9 @@ int Main(int argc, char** argv) {
   Settings settings;
   std::vector<std::string> shapes;
   bool no_groups = false;
-  CLI::App app{"Times the E8P linear in CUDA graphs, weights rotating through more than four times the L2,\n"
-               "against a bf16 product by cuBLASLt. Results are compared with the CPU's before anything is timed."};
+  CLI::App app{
+      "Times the E8P linear in CUDA graphs, weights rotating through more than four times the L2,\n"
+      "against a bf16 product by cuBLASLt. Results are compared with the CPU's before anything is timed."};
   settings.common.AddTo(app);
   app.add_option("--shapes", shapes, "NxK,NxK,... (N outputs, K inputs)")->delimiter(',');
   app.add_option("--bits", settings.bits, "bits per weight, 2 to 8")->delimiter(',')->check(CLI::Range(2, 8));
@@ -267,8 +289,8 @@ int Main(int argc, char** argv) {
     checked = "passed: " + std::to_string(check.cpu_rows_compared()) + " rows equal the CPU's bytes, " +
               std::to_string(check.rows_compared()) + " rows of batches and groups equal the row alone";
   }
-  auto facts = Facts(argc, argv, machine, library.message(), checked);
-  facts.push_back({"cuBLASLt of the library", context.CublasLtMessage()});
+  const auto facts = Facts(argc, argv, machine, library.message(), checked);
+  std::printf("cuBLASLt of the library: %s\n", context.CublasLtMessage().c_str());
   CsvFile csv(settings.common.csv, facts, LinearBench::Columns());
   LinearBench bench(settings, machine, context, pool, library, csv);
   bench.Run();

@@ -36,8 +36,18 @@ struct Model {
 };
 
 const std::vector<Model> kModels = {
-    {"llama-3-8b", 32, {{4096, 4096}, {1024, 4096}, {1024, 4096}}, {4096, 4096}, {{14336, 4096}, {14336, 4096}}, {4096, 14336}},
-    {"llama-3-70b", 80, {{8192, 8192}, {1024, 8192}, {1024, 8192}}, {8192, 8192}, {{28672, 8192}, {28672, 8192}}, {8192, 28672}},
+    {"llama-3-8b",
+     32,
+     {{4096, 4096}, {1024, 4096}, {1024, 4096}},
+     {4096, 4096},
+     {{14336, 4096}, {14336, 4096}},
+     {4096, 14336}},
+    {"llama-3-70b",
+     80,
+     {{8192, 8192}, {1024, 8192}, {1024, 8192}},
+     {8192, 8192},
+     {{28672, 8192}, {28672, 8192}},
+     {8192, 28672}},
 };
 
 // Inputs and outputs of a layer's linears. What lies between the linears is left out, so each input is an array of
@@ -108,8 +118,8 @@ class CompressedModel {
     const glq_tensor* down = nullptr;
   };
 
-  static void RunGroup(const Linear& linear, const std::vector<const glq_tensor*>& weights, const std::vector<Shape>& parts,
-                       const Rotating& x, const Rotating& y, int i) {
+  static void RunGroup(const Linear& linear, const std::vector<const glq_tensor*>& weights,
+                       const std::vector<Shape>& parts, const Rotating& x, const Rotating& y, int i) {
     glq_view views[GLQ_E8P_MAX_GROUP];
     int64_t start = 0;
     for (size_t p = 0; p < parts.size(); ++p) {
@@ -135,7 +145,8 @@ class Bf16Model {
     for (int i = 0; i < distinct; ++i) {
       for (const Shape& shape : Shapes()) {
         memory_.emplace_back(static_cast<size_t>(shape.elements()) * 2);
-        pool.FillNormal(memory_.back().data(), static_cast<size_t>(shape.elements()), GLQ_DTYPE_BF16, seed++, machine.stream());
+        pool.FillNormal(memory_.back().data(), static_cast<size_t>(shape.elements()), GLQ_DTYPE_BF16, seed++,
+                        machine.stream());
       }
     }
   }
@@ -180,11 +191,14 @@ int Main(int argc, char** argv) {
   std::vector<std::string> names;
   std::vector<int> bits;
   std::vector<int64_t> tokens;
-  CLI::App app{"Times all linears of one decoder step of Llama-3 8B and 70B in one CUDA graph: qkv as a group, o, gate and\n"
-               "up as a group, down; against bf16 products by cuBLASLt (qkv one product, gate and up one product).\n"
-               "Attention, norms, activation functions, embedding and head are not included."};
+  CLI::App app{
+      "Times all linears of one decoder step of Llama-3 8B and 70B in one CUDA graph: qkv as a group, o, gate and\n"
+      "up as a group, down; against bf16 products by cuBLASLt (qkv one product, gate and up one product).\n"
+      "Attention, norms, activation functions, embedding and head are not included."};
   options.AddTo(app);
-  app.add_option("--models", names, "llama-3-8b, llama-3-70b")->delimiter(',')->check(CLI::IsMember({"llama-3-8b", "llama-3-70b"}));
+  app.add_option("--models", names, "llama-3-8b, llama-3-70b")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"llama-3-8b", "llama-3-70b"}));
   app.add_option("--bits", bits, "bits per weight, 2 to 8")->delimiter(',')->check(CLI::Range(2, 8));
   app.add_option("--tokens", tokens, "sequences decoded at the same time")->delimiter(',')->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
@@ -223,16 +237,20 @@ int Main(int argc, char** argv) {
               std::to_string(check.rows_compared()) + " rows of batches and groups equal the row alone";
   }
   auto facts = Facts(argc, argv, machine, library.message(), checked);
-  facts.push_back({"included", "the linears of all layers in one graph; no attention, norms, activations, embedding or head"});
-  CsvFile csv(options.csv, facts,
-              {"model", "layers", "distinct_layers", "bits", "tokens", "ms_min", "ms_median", "tokens_per_s", "weight_gb_per_step",
-               "floor_ms", "share_of_floor", "bf16_ms", "bf16_tokens_per_s", "ratio_to_bf16", "replays"});
-  std::printf("\nOne decoder step, all linears in one graph; attention, norms, activations, embedding and head are not included.\n"
-              "The layers of a step use the weights of fewer distinct layers in turn (both libraries; more than four times\n"
-              "the L2 in each case), so 70B in bf16 fits. ratio: time over bf16's; share: floor over time, where the floor is\n"
-              "the time the weights and activations take at the rate of the device copy.\n"
-              "%-12s %4s %4s %9s %9s %9s %8s %6s %9s %10s %6s\n",
-              "model", "bits", "B", "ms", "ms min", "tokens/s", "GB", "share", "bf16 ms", "bf16 tok/s", "ratio");
+  facts.push_back(
+      {"included", "the linears of all layers in one graph; no attention, norms, activations, embedding or head"});
+  CsvFile csv(
+      options.csv, facts,
+      {"model", "layers", "distinct_layers", "bits", "tokens", "ms_min", "ms_median", "tokens_per_s",
+       "weight_gb_per_step", "floor_ms", "share_of_floor", "bf16_ms", "bf16_tokens_per_s", "ratio_to_bf16", "replays"});
+  std::printf(
+      "\nOne decoder step, all linears in one graph; attention, norms, activations, embedding and head are not "
+      "included.\n"
+      "The layers of a step use the weights of fewer distinct layers in turn (both libraries; more than four times\n"
+      "the L2 in each case), so 70B in bf16 fits. ratio: time over bf16's; share: floor over time, where the floor is\n"
+      "the time the weights and activations take at the rate of the device copy.\n"
+      "%-12s %4s %4s %9s %9s %9s %8s %6s %9s %10s %6s\n",
+      "model", "bits", "B", "ms", "ms min", "tokens/s", "GB", "share", "bf16 ms", "bf16 tok/s", "ratio");
   for (const Model& model : models) {
     std::vector<double> bf16_ms(tokens.size(), -1);
     const auto distinct_for = [&](int64_t layer_bytes) {
@@ -253,21 +271,24 @@ int Main(int argc, char** argv) {
       for (size_t i = 0; i < tokens.size(); ++i) {
         const Activations activations(model, tokens[i], options.type(), machine, pool);
         const Timing timing = compressed.Measure(activations, StepTiming(options));
-        const double ms = timing.median_us * 1e-3, weights = static_cast<double>(model.layer_elements() / 8 * width * model.layers);
-        const auto per_token = static_cast<double>(2 * model.layers * (model.qkv_whole().rows + model.qkv_whole().cols + model.o.rows +
-                                                                       model.o.cols + model.gate_up_whole().rows +
-                                                                       model.gate_up_whole().cols + model.down.rows + model.down.cols));
+        const double ms = timing.median_us * 1e-3,
+                     weights = static_cast<double>(model.layer_elements() / 8 * width * model.layers);
+        const auto per_token = static_cast<double>(2 * model.layers *
+                                                   (model.qkv_whole().rows + model.qkv_whole().cols + model.o.rows +
+                                                    model.o.cols + model.gate_up_whole().rows +
+                                                    model.gate_up_whole().cols + model.down.rows + model.down.cols));
         const auto batch = static_cast<double>(tokens[i]);
         const double floor = machine.FloorUs(weights + per_token * batch) * 1e-3;
-        const double bf16 = bf16_ms[i], ratio = bf16 < 0 ? -1 : ms / bf16, bf16_rate = bf16 < 0 ? -1 : batch / bf16 * 1e3;
+        const double bf16 = bf16_ms[i], ratio = bf16 < 0 ? -1 : ms / bf16,
+                     bf16_rate = bf16 < 0 ? -1 : batch / bf16 * 1e3;
         std::printf("%-12s %4d %4lld %9.3f %9.3f %9.0f %8.2f %6.3f %9s %10s %6s\n", model.name.c_str(), width,
-                    static_cast<long long>(tokens[i]), ms, timing.min_us * 1e-3, batch / ms * 1e3, weights * 1e-9, floor / ms,
-                    Number(bf16, 3).c_str(), Number(bf16_rate, 0).c_str(), Number(ratio, 3).c_str());
+                    static_cast<long long>(tokens[i]), ms, timing.min_us * 1e-3, batch / ms * 1e3, weights * 1e-9,
+                    floor / ms, Number(bf16, 3).c_str(), Number(bf16_rate, 0).c_str(), Number(ratio, 3).c_str());
         std::fflush(stdout);
         csv.Row({model.name, std::to_string(model.layers), std::to_string(distinct), std::to_string(width),
                  std::to_string(tokens[i]), Number(timing.min_us * 1e-3, 4), Number(ms, 4), Number(batch / ms * 1e3, 1),
-                 Number(weights * 1e-9, 3), Number(floor, 4), Number(floor / ms, 4), Number(bf16, 4), Number(bf16_rate, 1),
-                 Number(ratio, 4), std::to_string(timing.replays)});
+                 Number(weights * 1e-9, 3), Number(floor, 4), Number(floor / ms, 4), Number(bf16, 4),
+                 Number(bf16_rate, 1), Number(ratio, 4), std::to_string(timing.replays)});
       }
     }
   }

@@ -42,8 +42,9 @@ std::vector<int64_t> SampleRows(int64_t tokens) {
 void CompareRow(const std::vector<uint16_t>& got, const std::vector<uint16_t>& wanted, const std::string& where) {
   const auto [g, w] = std::mismatch(got.begin(), got.end(), wanted.begin(), wanted.end());
   if (g == got.end() && w == wanted.end()) return;
-  throw std::runtime_error("reference check FAILED, " + where + ": element " + std::to_string(g - got.begin()) + " is " +
-                           std::to_string(*g) + ", should be " + std::to_string(*w) + " (bits of the 16-bit type)");
+  throw std::runtime_error("reference check FAILED, " + where + ": element " + std::to_string(g - got.begin()) +
+                           " is " + std::to_string(*g) + ", should be " + std::to_string(*w) +
+                           " (bits of the 16-bit type)");
 }
 
 }  // namespace
@@ -54,8 +55,8 @@ size_t PoolWords(const std::vector<Shape>& shapes) {
   return static_cast<size_t>(elements) / 32 + kWindowStep * kWindows;
 }
 
-Weight MakeWeight(const Context& context, glq_device device, cudaStream_t stream, const RandomPool& pool, const Shape& shape,
-                  int bits, size_t seed) {
+Weight MakeWeight(const Context& context, glq_device device, cudaStream_t stream, const RandomPool& pool,
+                  const Shape& shape, int bits, size_t seed) {
   const uint64_t* words = device.type == GLQ_DEVICE_CUDA ? pool.device_words() : pool.words().data();
   std::vector<glq_e8p_stage> stages;
   double sigma = 1;

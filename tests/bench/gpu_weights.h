@@ -43,8 +43,8 @@ class Weight {
 
 // A weight of random codes and random signs. Equal arguments give equal weights on every device, and weights of
 // equal `cols` share the input transform.
-Weight MakeWeight(const Context& context, glq_device device, cudaStream_t stream, const RandomPool& pool, const Shape& shape,
-                  int bits, size_t seed);
+Weight MakeWeight(const Context& context, glq_device device, cudaStream_t stream, const RandomPool& pool,
+                  const Shape& shape, int bits, size_t seed);
 
 // One line of the plan of glq_fused_linear_e8p(): the value after "path: " (or another key).
 std::string PlanValue(const Context& context, const Weight& weight, int64_t tokens, const std::string& key);
