@@ -15,32 +15,43 @@ inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 
 #else
 inline constexpr bool kAlignedTables = false;
 #endif
-// Fills the tables from the 3 x 256 words in global memory. All kThreads threads of the block; sync afterwards. The
-// look-ups in global memory are all under way before the first is needed.
+// Fills the tables from the 3 x 256 words in global memory, with all kThreads threads of the block: the constructor has
+// the look-ups in global memory under way, Store writes the copies. Sync afterwards.
 template <int kThreads>
-__device__ __forceinline__ void FillTables(uint8_t* shared, const SharedPlan& plan, const uint32_t* tables, bool e8p,
-                                           bool e81b) {
-  const int t = static_cast<int>(threadIdx.x);
-  if (e8p) {
-    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S.
-    constexpr int kPieces = static_cast<int>(kTableBytes / 16) / kThreads;
-    uint32_t w[kPieces];
+class TableWords {
+ public:
+  __device__ __forceinline__ TableWords(const uint32_t* tables, bool e8p, bool e81b) {
+    const int t = static_cast<int>(threadIdx.x);
+    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
+    if (e8p) {
 #pragma unroll
-    for (int n = 0; n < kPieces; ++n) w[n] = __ldg(tables + ((t >> 3) & 1) * 256 + (n * kThreads + t) / 16);
-    uint4* table = reinterpret_cast<uint4*>(shared + plan.table);
+      for (int n = 0; n < kPieces; ++n) words_[n] = __ldg(tables + ((t >> 3) & 1) * 256 + (n * kThreads + t) / 16);
+    }
+    if (e81b) {
 #pragma unroll
-    for (int n = 0; n < kPieces; ++n) table[n * kThreads + t] = make_uint4(w[n], w[n], w[n], w[n]);
+      for (int n = 0; n < kSmallPieces; ++n) small_[n] = __ldg(tables + 512 + (n * kThreads + t) / 8);
+    }
   }
-  if (e81b) {
-    constexpr int kPieces = static_cast<int>(kE81bTableBytes / 16) / kThreads;
-    uint32_t w[kPieces];
+
+  __device__ __forceinline__ void Store(uint8_t* shared, const SharedPlan& plan, bool e8p, bool e81b) const {
+    const int t = static_cast<int>(threadIdx.x);
+    if (e8p) {
+      uint4* table = reinterpret_cast<uint4*>(shared + plan.table);
 #pragma unroll
-    for (int n = 0; n < kPieces; ++n) w[n] = __ldg(tables + 512 + (n * kThreads + t) / 8);
-    uint4* table = reinterpret_cast<uint4*>(shared + plan.e81b);
+      for (int n = 0; n < kPieces; ++n) table[n * kThreads + t] = make_uint4(words_[n], words_[n], words_[n], words_[n]);
+    }
+    if (e81b) {
+      uint4* table = reinterpret_cast<uint4*>(shared + plan.e81b);
 #pragma unroll
-    for (int n = 0; n < kPieces; ++n) table[n * kThreads + t] = make_uint4(w[n], w[n], w[n], w[n]);
+      for (int n = 0; n < kSmallPieces; ++n) table[n * kThreads + t] = make_uint4(small_[n], small_[n], small_[n], small_[n]);
+    }
   }
-}
+
+ private:
+  static constexpr int kPieces = static_cast<int>(kTableBytes / 16) / kThreads;
+  static constexpr int kSmallPieces = static_cast<int>(kE81bTableBytes / 16) / kThreads;
+  uint32_t words_[kPieces], small_[kSmallPieces];
+};
 
 // A lane's view of the tables.
 class Decoder {

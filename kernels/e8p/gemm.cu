@@ -1,13 +1,13 @@
 // The E8P product for more than 8 tokens: each decoded weight is used for 16 or 32 tokens.
 //
-//   block = 16 warps: 512 rows x (4 * kBlocks) tokens x one split of k
-//   warp  = 2 row tiles (32 rows), all tokens of the block
+//   block = 8 warps: 512 rows x (4 * kBlocks) tokens x one split of k
+//   warp  = 4 row tiles (64 rows), all tokens of the block
 //
-// Per k tile of 64 columns a warp decodes 8 codes a lane (two row tiles) and issues 4 * kBlocks MMAs, with the
-// digits of the tile read from shared memory once for both row tiles: 16 * (look-ups) + 4 * kBlocks
-// wavefronts of shared memory against 4 * kBlocks MMAs. Digits arrive by asynchronous copies, kStages units ahead;
+// Per k tile of 64 columns a warp decodes 16 codes a lane (four row tiles) and issues 8 * kBlocks MMAs, with the
+// digits of the tile read from shared memory once for all row tiles: 32 (look-ups) + 4 * kBlocks wavefronts of
+// shared memory against 8 * kBlocks MMAs. Digits arrive by asynchronous copies, kStages units ahead;
 // weights go straight to registers, kAhead units ahead. Low and high nibbles share an accumulator (the
-// high ones are shifted down), since accumulators, 8 * kBlocks a lane, are what registers are short of.
+// high ones are shifted down), since accumulators, 16 * kBlocks a lane, are what registers are short of.
 #include <type_traits>
 
 #include "common/launch.h"
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
 #pragma unroll
   for (int a = 0; a < kAhead; ++a) load_weights(unit_begin + a, weights[a]);
 
-  FillTables<kThreads>(shared, plan, p.tables, !kE81b, kE81b);
+  TableWords<kThreads>(p.tables, !kE81b, kE81b).Store(shared, plan, !kE81b, kE81b);
   ptx::WaitForPredecessor();
 
   // One unit of digits: [k tile of the unit][token][digit][64], tokens and columns beyond the end as zeros.

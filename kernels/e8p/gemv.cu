@@ -13,8 +13,6 @@
 // by integer atomics (exact in any order), and leave for global memory once per chunk of tiles: stored
 // where the block has all of k, added atomically where k is split over blocks.
 //
-// One token may bring its own input transform (fused_input.cuh); more tokens find their digits in memory.
-//
 // Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is about half
 // busy when weights arrive at the speed of memory.
 #include <type_traits>
@@ -22,7 +20,6 @@
 #include "common/launch.h"
 #include "common/ptx.cuh"
 #include "e8p/decoder.cuh"
-#include "e8p/fused_input.cuh"
 #include "e8p/launch.h"
 #include "e8p/params.h"
 
@@ -115,12 +112,12 @@ struct Stream {
   const Load* source = nullptr;
   Load buffer[kAhead][kUnits];
 
-  __device__ __forceinline__ Stream(const ProductParams& params, const Segment* s, int n, int tiles, int unit, int row, int rows)
+  __device__ __forceinline__ Stream(const ProductParams& params, const Segment* s, int n, const TileShare& share, int unit,
+                                    int row, int rows)
       : p(params), segments(s), count(n), first_unit(unit), warp_row(row), warp_rows(rows) {
-    const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
-    const int each = tiles / blocks, more = tiles - each * blocks;
-    begin = block * each + min(block, more);
-    end = begin + each + (block < more ? 1 : 0);
+    const int block = static_cast<int>(blockIdx.x);
+    begin = block * share.each + min(block, share.more);
+    end = begin + share.each + (block < share.more ? 1 : 0);
     next = begin + warp_row;
   }
 
@@ -211,8 +208,7 @@ struct Stream {
   }
 };
 
-// kFused: one token, transformed here; otherwise digits from the transform kernel.
-template <int kUnits, int kBlocks, bool kFused>
+template <int kUnits, int kBlocks>
 __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ ProductParams p) {
   extern __shared__ __align__(128) uint8_t shared[];
   const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
@@ -220,37 +216,22 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, warp_rows = kWarps >> log2_k;
   const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
   const uint32_t sum_bytes = static_cast<uint32_t>(p.chunk_tiles) * kTileRows * 2 * p.tokens * 4;
-  const uint32_t front_bytes = sum_bytes + (kFused ? static_cast<uint32_t>(p.units) * 256 : 0);
   const SharedPlan plan =
-      PlanShared(ptx::SharedAddress(shared), front_bytes, p.tiles_e8p > 0, p.tiles_e81b > 0, kAlignedTables);
+      PlanShared(ptx::SharedAddress(shared), sum_bytes, p.tiles_e8p > 0, p.tiles_e81b > 0, kAlignedTables);
   auto* sums = reinterpret_cast<int32_t*>(shared);
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
   ptx::LetSuccessorStart();
-  Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.tiles_e8p, first_unit, warp_row, warp_rows);
+  TableWords<kThreads> words(p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0);
+  Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.share_e8p, first_unit, warp_row, warp_rows);
   e8p.Start();
-  FillTables<kThreads>(shared, plan, p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0);
+  words.Store(shared, plan, p.tiles_e8p > 0, p.tiles_e81b > 0);
   for (uint32_t i = threadIdx.x; i < sum_bytes / 4; i += kThreads) sums[i] = 0;
   ptx::WaitForPredecessor();
 
   // digits[unit][k tile][block of 4 tokens]: this lane's piece of MMA column lane / 4.
   uint4 digits[kUnits][2][kBlocks];
   const int column = lane >> 2;
-  const uint8_t* row_digits = p.digits;
-  if constexpr (kFused) {
-    uint8_t* made = shared + sum_bytes;
-    row_digits = made;
-    const InputRow row{p.x, p.x_type, p.in_features, p.sv};
-    TokenHeader* header = blockIdx.x == 0 && blockIdx.y == 0 ? p.headers : nullptr;
-    if (p.dim <= kChunk) {
-      TransformToDigits<1>(row, p.dim, shared + plan.scratch, made, header);
-    } else if (p.dim <= 2 * kChunk) {
-      TransformToDigits<2>(row, p.dim, shared + plan.scratch, made, header);
-    } else {
-      TransformToDigits<4>(row, p.dim, shared + plan.scratch, made, header);
-    }
-    __syncthreads();
-  }
 #pragma unroll
   for (int i = 0; i < kUnits; ++i) {
 #pragma unroll
@@ -262,7 +243,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
         digits[i][h][b] = make_uint4(0, 0, 0, 0);
         if (k_tile * kTileCols < p.dim && token < p.tokens) {
           digits[i][h][b] = *reinterpret_cast<const uint4*>(
-              row_digits + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
+              p.digits + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
         }
       }
     }
@@ -272,7 +253,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   e8p.Run(decoder, digits, sums);
   if (p.tiles_e81b > 0) {
     __syncthreads();
-    Stream<kUnits, kBlocks, true> e81b(p, p.segments + p.segments_e8p, p.segments_e81b, p.tiles_e81b, first_unit, warp_row,
+    Stream<kUnits, kBlocks, true> e81b(p, p.segments + p.segments_e8p, p.segments_e81b, p.share_e81b, first_unit, warp_row,
                                        warp_rows);
     e81b.Start();
     e81b.Run(decoder, digits, sums);
@@ -281,40 +262,34 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
 
 using Kernel = void (*)(ProductParams);
 
-template <int kBlocks, bool kFused>
+template <int kBlocks>
 Kernel PickKernel(int units) {
   switch (units) {
-    case 1: return GemvKernel<1, kBlocks, kFused>;
-    case 2: return GemvKernel<2, kBlocks, kFused>;
-    case 3: return GemvKernel<3, kBlocks, kFused>;
-    case 4: return GemvKernel<4, kBlocks, kFused>;
+    case 1: return GemvKernel<1, kBlocks>;
+    case 2: return GemvKernel<2, kBlocks>;
+    case 3: return GemvKernel<3, kBlocks>;
+    case 4: return GemvKernel<4, kBlocks>;
     default: break;
   }
   if constexpr (kBlocks == 1) {
     switch (units) {
-      case 5: return GemvKernel<5, 1, kFused>;
-      case 6: return GemvKernel<6, 1, kFused>;
-      case 7: return GemvKernel<7, 1, kFused>;
+      case 5: return GemvKernel<5, 1>;
+      case 6: return GemvKernel<6, 1>;
+      case 7: return GemvKernel<7, 1>;
       default: break;
     }
   }
   return nullptr;
 }
 
-Kernel PickKernel(int units, int blocks, bool fused) {
-  return fused ? PickKernel<1, true>(units) : blocks == 1 ? PickKernel<1, false>(units) : PickKernel<2, false>(units);
-}
+Kernel PickKernel(int units, int blocks) { return blocks == 1 ? PickKernel<1>(units) : PickKernel<2>(units); }
 
 }  // namespace
 
-bool FusedInputFits(int64_t dim) { return dim <= int64_t{kFusedMaxChunks} * kChunk; }
-uint32_t FusedInputScratch(int64_t dim) { return FusedScratchBytes(dim); }
-
 void LoadGemvKernels(int max_shared_bytes) {
-  for (int variant = 0; variant < 3; ++variant) {
-    const int blocks = variant == 1 ? 2 : 1;
+  for (int blocks = 1; blocks <= 2; ++blocks) {
     for (int units = 1; units <= GemvMaxUnits(blocks); ++units) {
-      Kernel kernel = PickKernel(units, blocks, variant == 2);
+      Kernel kernel = PickKernel(units, blocks);
       LoadKernels(kernel);
       AllowSharedMemory(kernel, max_shared_bytes);
     }
@@ -322,7 +297,7 @@ void LoadGemvKernels(int max_shared_bytes) {
 }
 
 void LaunchGemv(const ProductParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
-  Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks, plan.fused_input);
+  Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks);
   LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads), plan.shared_bytes, 1, dependent};
   Launch("e8p_gemv", kernel, config, stream, p);
 }

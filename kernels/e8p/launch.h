@@ -44,11 +44,8 @@ void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& b
 struct GemvPlan {
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
-  bool fused_input;  // one token, transformed by the product
   size_t shared_bytes;
 };
-bool FusedInputFits(int64_t dim);           // a row that the product can transform
-uint32_t FusedInputScratch(int64_t dim);    // shared memory it takes, besides 2 bytes per column for the digits
 inline constexpr int kGemvWarps = 16;
 inline constexpr int kGemvMaxTokens = 8;
 constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4; }

@@ -56,13 +56,11 @@ constexpr bool HasAlignedTables(int compute_capability) {
 struct SharedPlan {
   uint32_t table;  // offsets from the start of dynamic shared memory
   uint32_t e81b;
-  uint32_t scratch;
   uint32_t total;
 };
 
 // `base`: address of dynamic shared memory in the shared window (device) or the largest it can be (host).
-__host__ __device__ constexpr SharedPlan PlanShared(uint32_t base, uint32_t front_bytes, bool e8p, bool e81b, bool aligned,
-                                                   uint32_t scratch_bytes = 0) {
+__host__ __device__ constexpr SharedPlan PlanShared(uint32_t base, uint32_t front_bytes, bool e8p, bool e81b, bool aligned) {
   SharedPlan p{};
   if (aligned && e8p) {
     p.table = (base + front_bytes + 65535) / 65536 * 65536 - base;
@@ -70,15 +68,14 @@ __host__ __device__ constexpr SharedPlan PlanShared(uint32_t base, uint32_t fron
     p.table = (front_bytes + 127) / 128 * 128;
   }
   p.e81b = p.table + (e8p ? kTableBytes : 0);
-  p.scratch = p.e81b + (e81b ? kE81bTableBytes : 0);
-  p.total = p.scratch + scratch_bytes;
+  p.total = p.e81b + (e81b ? kE81bTableBytes : 0);
   return p;
 }
 
 // Bytes of dynamic shared memory to ask for. Where dynamic shared memory starts in the window (1 KiB on current
 // GPUs) is not documented, so room is made for a start at 0.
-constexpr uint32_t SharedBytes(uint32_t front_bytes, bool e8p, bool e81b, bool aligned, uint32_t scratch_bytes = 0) {
-  return PlanShared(0, front_bytes, e8p, e81b, aligned, scratch_bytes).total;
+constexpr uint32_t SharedBytes(uint32_t front_bytes, bool e8p, bool e81b, bool aligned) {
+  return PlanShared(0, front_bytes, e8p, e81b, aligned).total;
 }
 
 }  // namespace glq::kernels

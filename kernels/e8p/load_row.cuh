@@ -25,8 +25,23 @@ struct InputRow {
   const uint16_t* sv;  // fp16 bits or null
 };
 
+// SV of elements 16t..16t+15 of chunk `rank`: it does not depend on the kernels before. SV is padded to a multiple of
+// 64 and aligned, and so is the chunk.
+struct SvPiece {
+  uint4 v[2];
+};
+__device__ __forceinline__ SvPiece LoadSv(const uint16_t* sv, int dim, int rank, int t) {
+  SvPiece piece{};
+  const int first = rank * kChunk + 16 * t;
+  if (sv != nullptr && first < dim) {
+    piece.v[0] = __ldg(reinterpret_cast<const uint4*>(sv + first));
+    piece.v[1] = __ldg(reinterpret_cast<const uint4*>(sv + first) + 1);
+  }
+  return piece;
+}
+
 // Elements 16t..16t+15 of chunk `rank` of x, times SV; zeros from in_features on.
-__device__ __forceinline__ void LoadRow(const InputRow& p, int rank, int t, float (&r)[16]) {
+__device__ __forceinline__ void LoadRow(const InputRow& p, const SvPiece& sv, int rank, int t, float (&r)[16]) {
   const int first = rank * kChunk + 16 * t;
   const bool wide = p.x_type == Scalar::kF32;
   const auto* bytes = static_cast<const uint8_t*>(p.x) + static_cast<int64_t>(first) * (wide ? 4 : 2);
@@ -62,11 +77,9 @@ __device__ __forceinline__ void LoadRow(const InputRow& p, int rank, int t, floa
     }
   }
   if (p.sv != nullptr) {
-    // SV is padded to a multiple of 16 and aligned, and so is the chunk.
-    const auto* sv = reinterpret_cast<const uint4*>(p.sv + first);
     float f[16];
-    UnpackHalves(__ldg(sv), false, f);
-    UnpackHalves(__ldg(sv + 1), false, f + 8);
+    UnpackHalves(sv.v[0], false, f);
+    UnpackHalves(sv.v[1], false, f + 8);
 #pragma unroll
     for (int j = 0; j < 16; ++j) r[j] = first + j < p.in_features ? __fmul_rn(r[j], f[j]) : 0.0f;
   }

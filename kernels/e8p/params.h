@@ -56,21 +56,21 @@ struct Segment {
   int32_t padded_out;
 };
 
+// Row tiles dealt to blocks: the first `more` of them get each + 1, the others each.
+struct TileShare {
+  int32_t each, more;
+};
+
 struct ProductParams {
   const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   const uint8_t* digits;
-  // One token whose transform every block does for itself (digits is null then).
-  const void* x;
-  Scalar x_type;
-  int32_t in_features;
-  const uint16_t* sv;
-  TokenHeader* headers;    // written by the first block
   int32_t tokens;
   int32_t dim;         // padded_in
   int32_t units;       // ceil(dim / 128)
   int32_t splits;      // CTAs that share a row along k
   int32_t warps_k;     // warps of a CTA along k
   int32_t tiles_e8p, tiles_e81b;  // row tiles in all
+  TileShare share_e8p, share_e81b;  // up to 8 tokens
   int32_t segments_e8p, segments_e81b;
   int32_t chunk_tiles; // row tiles whose sums shared memory holds at a time
   Segment segments[kMaxSegments];  // E8P first

@@ -28,6 +28,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
   const int rank = static_cast<int>(blockIdx.x % kCluster);
   const uint32_t dim = static_cast<uint32_t>(p.dim);
   ptx::LetSuccessorStart();
+  const SvPiece sv = LoadSv(p.pretransformed ? nullptr : p.sv, p.dim, rank, t);
   ptx::WaitForPredecessor();
 
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kChunkThreads + t; i < p.clear_count / 4;
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
       r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
   } else {
-    LoadRow({row, p.x_type, p.in_features, p.sv}, rank, t, r);
+    LoadRow({row, p.x_type, p.in_features, p.sv}, sv, rank, t, r);
     RowFwht<kCluster>(r, shared, rank, dim);
     MultiplyInvSqrt<kCluster>(r, rank, dim);
   }

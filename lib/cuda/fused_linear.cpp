@@ -95,8 +95,7 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
 }
 
 void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
-                                 const kernels::RhtInputParams& in_params, bool expand, cudaStream_t stream) const {
-  const int64_t tokens = in_params.tokens;
+                                 int64_t tokens, bool expand, cudaStream_t stream) const {
   const int64_t in = weights[0]->meta().padded_in;
   if (plan.path == Path::kExpand) {
     int32_t* z = layout.z;
@@ -117,13 +116,6 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
   kernels::ProductParams p{};
   p.tables = tables_;
   p.digits = layout.digits;
-  if (plan.fused_input()) {
-    p.digits = nullptr;
-    p.x = in_params.x, p.x_type = in_params.x_type;
-    p.in_features = in_params.in_features;
-    p.sv = in_params.sv;
-    p.headers = layout.headers;
-  }
   p.tokens = static_cast<int32_t>(tokens);
   p.dim = static_cast<int32_t>(in);
   p.units = static_cast<int32_t>((in + kernels::kUnitCols - 1) / kernels::kUnitCols);
@@ -150,14 +142,16 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
     p.splits = plan.gemv.splits;
     p.warps_k = plan.gemv.warps_k;
     p.chunk_tiles = plan.gemv.chunk_tiles;
+    p.share_e8p = {p.tiles_e8p / plan.gemv.blocks, p.tiles_e8p % plan.gemv.blocks};
+    p.share_e81b = {p.tiles_e81b / plan.gemv.blocks, p.tiles_e81b % plan.gemv.blocks};
     if (device_.aligned_tables || p.tiles_e81b == 0) {
       kernels::LaunchGemv(p, plan.gemv, dependent, stream);
       return;
     }
     // Both tables do not fit beside each other here: one launch each.
     kernels::ProductParams first = p, second = p;
-    first.tiles_e81b = first.segments_e81b = 0;
-    second.tiles_e8p = second.segments_e8p = 0;
+    first.tiles_e81b = first.segments_e81b = 0, first.share_e81b = {};
+    second.tiles_e8p = second.segments_e8p = 0, second.share_e8p = {};
     std::copy(p.segments + p.segments_e8p, p.segments + p.segments_e8p + p.segments_e81b, second.segments);
     kernels::LaunchGemv(first, plan.gemv, dependent, stream);
     kernels::LaunchGemv(second, plan.gemv, dependent, stream);
@@ -176,8 +170,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   const e8p::LinearMeta* metas[kMaxGroup];
   for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta();
   const int64_t tokens = x.rows;
-  ProductPlan plan = PlanProduct(device_, metas, count, tokens, library_.found());
-  if (!transform) plan.gemv.fused_input = false;  // v comes transformed
+  const ProductPlan plan = PlanProduct(device_, metas, count, tokens, library_.found());
   const Layout layout = LayOut(workspace, metas, count, tokens, plan.path);
   const bool dependent = device_.clusters;
 
@@ -187,16 +180,14 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   in.headers = layout.headers;
   in.row_major = plan.path == Path::kExpand;
   if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
-  if (plan.fused_input()) {
-    // The product does it.
-  } else if (layout.input_buffer != nullptr) {
+  if (layout.input_buffer != nullptr) {
     kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
   } else {
     kernels::LaunchRhtInput(in, dependent, stream);
   }
 
   // One weight of one stage stays expanded from slice to slice.
-  Multiply(plan, weights, count, layout, in, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
+  Multiply(plan, weights, count, layout, tokens, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
 
   kernels::RhtOutputGroup group{};
   int32_t* z = layout.z;

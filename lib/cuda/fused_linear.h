@@ -60,8 +60,8 @@ class FusedLinearRunner {
                 bool transform, bool first_slice, cudaStream_t stream) const;
   void RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
                  bool transform, cudaStream_t stream) const;
-  void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
-                const kernels::RhtInputParams& in, bool expand, cudaStream_t stream) const;
+  void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
+                bool expand, cudaStream_t stream) const;
 
   const DeviceTraits device_;
   const uint32_t* tables_;

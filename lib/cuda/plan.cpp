@@ -13,23 +13,28 @@ using kernels::GemvPlan;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+constexpr int kSparedMultiprocessors = 4;
+
 // Shared memory in front of the tables that leaves them where they belong.
 uint32_t FrontLimit(const DeviceTraits& device) {
   return device.aligned_tables ? 62 * 1024
                                : static_cast<uint32_t>(device.max_shared_bytes) - kernels::kTableBytes - 1024;
 }
 
-GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, bool standard, int tiles_e8p, int tiles_e81b, int64_t tokens) {
-  const int64_t units = CeilDiv(dim, kernels::kUnitCols);
+GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int tiles_e81b, int64_t tokens) {
   const int token_blocks = tokens <= 4 ? 1 : 2;
+  // Blocks fill the registers of their multiprocessor. A few stay free, so that the output transform can be on the
+  // machine, its prologue done, before the product ends. Row counts of real layers divide by what is left.
+  const int multiprocessors = device.multiprocessors > 64 ? device.multiprocessors / 4 * 4 - kSparedMultiprocessors
+                                                          : device.multiprocessors;
   GemvPlan best{};
   double best_cost = 1e30;
   for (int warps_k : {16, 8, 4}) {
     for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) {
       const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
-      if (splits > device.multiprocessors) continue;
+      if (splits > multiprocessors) continue;
       const int warp_rows = kernels::kGemvWarps / warps_k;
-      const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(device.multiprocessors / splits, std::max(tiles_e8p, tiles_e81b)));
+      const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, std::max(tiles_e8p, tiles_e81b)));
       // Units a warp works through, plus what a row tile costs besides its units, plus the price of meeting
       // other blocks in global memory.
       const auto steps = [&](int tiles) { return static_cast<double>(CeilDiv(CeilDiv(tiles, blocks), warp_rows)); };
@@ -50,18 +55,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, bool standard, int ti
   const int64_t wanted = CeilDiv(std::max(tiles_e8p, tiles_e81b), blocks);
   const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, FrontLimit(device)) / tile_bytes / step);
   best.chunk_tiles = static_cast<int>(std::min(CeilDiv(wanted, step), limit) * step);
-  const auto sum_bytes = static_cast<uint32_t>(best.chunk_tiles * tile_bytes);
-  best.shared_bytes = kernels::SharedBytes(sum_bytes, tiles_e8p > 0, tiles_e81b > 0, device.aligned_tables);
-  // Nothing clears the sums of a split product before a fused one; and both tables must fit at once.
-  if (tokens == 1 && standard && best.splits == 1 && device.aligned_tables && kernels::FusedInputFits(dim)) {
-    const uint32_t front = sum_bytes + static_cast<uint32_t>(units * 2 * kernels::kUnitCols);
-    const uint32_t bytes =
-        kernels::SharedBytes(front, tiles_e8p > 0, tiles_e81b > 0, true, kernels::FusedInputScratch(dim));
-    if (front <= FrontLimit(device) && bytes <= static_cast<uint32_t>(device.max_shared_bytes)) {
-      best.fused_input = true;
-      best.shared_bytes = bytes;
-    }
-  }
+  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.chunk_tiles * tile_bytes), tiles_e8p > 0,
+                                           tiles_e81b > 0, device.aligned_tables);
   return best;
 }
 
@@ -105,7 +100,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
   }
   if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;
-    plan.gemv = PlanGemv(device, metas[0]->padded_in, IsBinaryExpansion(metas[0]->padded_in, metas[0]->in_blocks), plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
+    plan.gemv = PlanGemv(device, units, plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
   } else if (tokens >= kExpandTokens && library_product) {
     plan.path = Path::kExpand;
   } else {
@@ -120,10 +115,9 @@ std::string Describe(const ProductPlan& plan) {
   char text[512];
   if (plan.path == Path::kGemv) {
     std::snprintf(text, sizeof(text),
-                  "kernel: e8p_gemv<%d units, %d tokens>%s\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
+                  "kernel: e8p_gemv<%d units, %d tokens>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
                   "splits of k over blocks: %d\ngrid: %d x %d blocks of %d threads\nshared bytes: %zu\n",
-                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks,
-                  plan.gemv.fused_input ? " with the input transform" : "", plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
                   plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits, kernels::kGemvWarps * 32,
                   plan.gemv.shared_bytes);
   } else if (plan.path == Path::kGemm) {

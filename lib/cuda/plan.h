@@ -31,7 +31,6 @@ struct ProductPlan {
   kernels::GemvPlan gemv{};
   kernels::GemmPlan gemm_e8p{}, gemm_e81b{};
   int row_tiles_e8p = 0, row_tiles_e81b = 0;
-  bool fused_input() const { return path == Path::kGemv && gemv.fused_input; }
   // Sums that several blocks add to must be cleared first.
   bool adds() const {
     return path == Path::kGemv ? gemv.splits > 1 : path == Path::kGemm && (gemm_e8p.splits > 1 || gemm_e81b.splits > 1);
