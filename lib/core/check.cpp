@@ -27,7 +27,7 @@ Text DtypeText(glq_dtype dtype) {
   Text text;
   std::snprintf(text.chars, sizeof(text.chars), "0x%08x", dtype);
   for (int i = 0; i < kNumDtypes; ++i) {
-    if (kDtypes[i] == dtype) std::snprintf(text.chars, sizeof(text.chars), "%s", kDtypeNames[i]);
+    if (DtypeBit(dtype) >> i & 1) std::snprintf(text.chars, sizeof(text.chars), "%s", kDtypeNames[i]);
   }
   return text;
 }
