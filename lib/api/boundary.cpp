@@ -115,7 +115,8 @@ int32_t MathModeOf(const glq_launch_opts* opts) {
   const glq_launch_opts o = ReadStruct("opts", opts);
   if (o.flags != 0) Fail(GLQ_E_INVALID_ARGUMENT, "opts.flags = 0x%x, expected 0", o.flags);
   if (o.math_mode != GLQ_MATH_EXACT && o.math_mode != GLQ_MATH_FP16_EXPANDED) {
-    Fail(GLQ_E_INVALID_ARGUMENT, "opts.math_mode = %d, expected %d or %d", o.math_mode, GLQ_MATH_EXACT, GLQ_MATH_FP16_EXPANDED);
+    Fail(GLQ_E_INVALID_ARGUMENT, "opts.math_mode = %d, expected %d or %d", o.math_mode, GLQ_MATH_EXACT,
+         GLQ_MATH_FP16_EXPANDED);
   }
   if (o.reserved != 0) Fail(GLQ_E_INVALID_ARGUMENT, "opts.reserved = %u, expected 0", o.reserved);
   return o.math_mode;

@@ -61,8 +61,11 @@ glq_status glq_checkpoint_tensor(const glq_checkpoint* checkpoint, const char* n
     CheckNotNull("name", name);
     CheckNotNull("view", view);
     const checkpoint::TensorEntry* tensor = content.FindTensor(name);
-    if (!tensor) Fail(GLQ_E_NOT_FOUND, "name = \"%.512s\", expected one of the checkpoint's %zu tensors", name, content.tensors().size());
-    if (tensor->dtype == 0) Fail(GLQ_E_DTYPE, "\"%.512s\" is of type %.64s, expected a type with a glq_dtype", name, tensor->type.c_str());
+    if (!tensor)
+      Fail(GLQ_E_NOT_FOUND, "name = \"%.512s\", expected one of the checkpoint's %zu tensors", name,
+           content.tensors().size());
+    if (tensor->dtype == 0)
+      Fail(GLQ_E_DTYPE, "\"%.512s\" is of type %.64s, expected a type with a glq_dtype", name, tensor->type.c_str());
     if (tensor->shape.size() > GLQ_MAX_NDIM) {
       Fail(GLQ_E_SHAPE, "\"%.512s\" is of rank %zu, expected at most %d", name, tensor->shape.size(), GLQ_MAX_NDIM);
     }
@@ -93,7 +96,9 @@ glq_status glq_checkpoint_layer(const glq_checkpoint* checkpoint, const char* na
     CheckNotNull("name", name);
     CheckStruct("desc", desc);
     const checkpoint::Layer* layer = content.FindLayer(name);
-    if (!layer) Fail(GLQ_E_NOT_FOUND, "name = \"%.512s\", expected one of the checkpoint's %zu E8P layers", name, content.layers().size());
+    if (!layer)
+      Fail(GLQ_E_NOT_FOUND, "name = \"%.512s\", expected one of the checkpoint's %zu E8P layers", name,
+           content.layers().size());
     WriteStruct(desc, layer->desc);
   });
 }

@@ -108,20 +108,26 @@ namespace {
 
 // Types and sizes that a call of the operation accepts. Throws what the call would return.
 struct OpRule {
-  DtypeSet x, y;        // 0: the operation has no such argument
+  DtypeSet x, y;  // 0: the operation has no such argument
   glq_dtype x_default, y_default;
 };
 
 OpRule RuleOf(int32_t op) {
   constexpr DtypeSet kF32 = DtypeBit(GLQ_DTYPE_F32), kBf16 = DtypeBit(GLQ_DTYPE_BF16);
   switch (op) {
-    case GLQ_OP_FUSED_LINEAR_E8P: return {kFloats, kFloats, GLQ_DTYPE_F16, GLQ_DTYPE_F16};
-    case GLQ_OP_RHT_INPUT: return {kFloats, kF32, GLQ_DTYPE_F16, GLQ_DTYPE_F32};
-    case GLQ_OP_RHT_OUTPUT: return {kF32, kFloats, GLQ_DTYPE_F32, GLQ_DTYPE_F16};
-    case GLQ_OP_MATMUL_E8P: return {kF32, kF32, GLQ_DTYPE_F32, GLQ_DTYPE_F32};
+    case GLQ_OP_FUSED_LINEAR_E8P:
+      return {kFloats, kFloats, GLQ_DTYPE_F16, GLQ_DTYPE_F16};
+    case GLQ_OP_RHT_INPUT:
+      return {kFloats, kF32, GLQ_DTYPE_F16, GLQ_DTYPE_F32};
+    case GLQ_OP_RHT_OUTPUT:
+      return {kF32, kFloats, GLQ_DTYPE_F32, GLQ_DTYPE_F16};
+    case GLQ_OP_MATMUL_E8P:
+      return {kF32, kF32, GLQ_DTYPE_F32, GLQ_DTYPE_F32};
     case GLQ_OP_DECODE_E8P:
-    case GLQ_OP_DEQUANTIZE: return {0, kFloats, 0, GLQ_DTYPE_F16};
-    case GLQ_OP_GEMV_BF16: return {kBf16, kFloats, GLQ_DTYPE_BF16, GLQ_DTYPE_F16};
+    case GLQ_OP_DEQUANTIZE:
+      return {0, kFloats, 0, GLQ_DTYPE_F16};
+    case GLQ_OP_GEMV_BF16:
+      return {kBf16, kFloats, GLQ_DTYPE_BF16, GLQ_DTYPE_F16};
     default:
       Fail(GLQ_E_INVALID_ARGUMENT, "query.op = %d, expected %d to %d", op, GLQ_OP_FUSED_LINEAR_E8P, GLQ_OP_GEMV_BF16);
   }
@@ -146,12 +152,14 @@ Backend::Support Answer(const glq_context& context, glq_op_query query, const Op
   if (rule.x != 0) CheckDtype("query.x", typed, rule.x);
   typed.dtype = query.y_dtype;
   CheckDtype("query.y", typed, rule.y);
-  return context.backend().OpSupport(query, gemv ? e8p::LinearMeta{} : CheckpointMeta(query.in_features, query.out_features, query.bits));
+  return context.backend().OpSupport(
+      query, gemv ? e8p::LinearMeta{} : CheckpointMeta(query.in_features, query.out_features, query.bits));
 }
 
 }  // namespace
 
-glq_status glq_op_support(const glq_context* context, const glq_op_query* query, glq_op_support_info* info) GLQ_NOEXCEPT {
+glq_status glq_op_support(const glq_context* context, const glq_op_query* query,
+                          glq_op_support_info* info) GLQ_NOEXCEPT {
   return Boundary(__func__, [&](Call& call) {
     const glq_context& c = call.ContextOf(context);
     const glq_op_query q = ReadStruct("query", query);
@@ -162,7 +170,8 @@ glq_status glq_op_support(const glq_context* context, const glq_op_query* query,
       Fail(GLQ_E_INVALID_ARGUMENT, "query.bits = %d, expected %s", q.bits, gemv ? "0" : "2 to 8");
     }
     if (q.math_mode != GLQ_MATH_EXACT && q.math_mode != GLQ_MATH_FP16_EXPANDED) {
-      Fail(GLQ_E_INVALID_ARGUMENT, "query.math_mode = %d, expected %d or %d", q.math_mode, GLQ_MATH_EXACT, GLQ_MATH_FP16_EXPANDED);
+      Fail(GLQ_E_INVALID_ARGUMENT, "query.math_mode = %d, expected %d or %d", q.math_mode, GLQ_MATH_EXACT,
+           GLQ_MATH_FP16_EXPANDED);
     }
     glq_op_support_info found{};
     try {

@@ -39,18 +39,22 @@ glq_status glq_gemv_bf16(glq_context* context, glq_stream stream, const glq_tens
     const MatrixArg w = GemvWeight(call, c, weight);
     c.CheckStream(stream);
     CheckOpts(opts);
-    const MatrixArg in = CheckMatrix("x", x, c.device(), Access::kRead, kBf16, kAnyExtent, {"weight.shape[1]", w.matrix.cols});
+    const MatrixArg in =
+        CheckMatrix("x", x, c.device(), Access::kRead, kBf16, kAnyExtent, {"weight.shape[1]", w.matrix.cols});
     if (in.matrix.rows > GLQ_GEMV_MAX_TOKENS) {
       Fail(GLQ_E_SHAPE, "x.shape[0] = %" PRId64 ", expected at most %d", in.matrix.rows, GLQ_GEMV_MAX_TOKENS);
     }
-    const MatrixArg out = CheckMatrix("y", y, c.device(), Access::kWrite, kFloats, {"x.shape[0]", in.matrix.rows}, {"weight.shape[0]", w.matrix.rows});
+    const MatrixArg out = CheckMatrix("y", y, c.device(), Access::kWrite, kFloats, {"x.shape[0]", in.matrix.rows},
+                                      {"weight.shape[0]", w.matrix.rows});
     CheckDisjoint("y", out.range, "x", in.range);
     CheckDisjoint("y", out.range, "weight", w.range);
     if (in.matrix.rows == 0 || w.matrix.rows == 0) return;
-    const WorkspaceArg scratch = CheckWorkspace(workspace, c.backend().GemvBf16Workspace(w.matrix.rows, w.matrix.cols, in.matrix.rows));
+    const WorkspaceArg scratch =
+        CheckWorkspace(workspace, c.backend().GemvBf16Workspace(w.matrix.rows, w.matrix.cols, in.matrix.rows));
     CheckDisjoint("workspace", scratch.range, "x", in.range);
     CheckDisjoint("workspace", scratch.range, "y", out.range);
     CheckDisjoint("workspace", scratch.range, "weight", w.range);
-    Launch(c, stream, [&](Backend& backend) { backend.GemvBf16(stream, w.matrix, in.matrix, out.matrix, scratch.data); });
+    Launch(c, stream,
+           [&](Backend& backend) { backend.GemvBf16(stream, w.matrix, in.matrix, out.matrix, scratch.data); });
   });
 }

@@ -59,15 +59,15 @@ void FusedLinear(const glq_context& context, glq_stream stream, const Weights& w
   const glq_device& device = context.device();
   context.CheckStream(stream);
   const int32_t math_mode = MathModeOf(opts);
-  const MatrixArg in = CheckMatrix("x", x, device, Access::kRead, kFloats, kAnyExtent,
-                                   {"in_features", weights.meta(0).in_features});
+  const MatrixArg in =
+      CheckMatrix("x", x, device, Access::kRead, kFloats, kAnyExtent, {"in_features", weights.meta(0).in_features});
   CheckNotNull("y", y);
   Matrix outputs[GLQ_E8P_MAX_GROUP];
   Range ranges[GLQ_E8P_MAX_GROUP];
   for (int i = 0; i < weights.count(); ++i) {
     const ArgName name = weights.OutputName(i);
-    const MatrixArg out = CheckMatrix(name, &y[weights.place(i)], device, Access::kWrite, kFloats, {"x.shape[0]", in.matrix.rows},
-                                      {"out_features", weights.meta(i).out_features});
+    const MatrixArg out = CheckMatrix(name, &y[weights.place(i)], device, Access::kWrite, kFloats,
+                                      {"x.shape[0]", in.matrix.rows}, {"out_features", weights.meta(i).out_features});
     CheckDisjoint(name, out.range, "x", in.range);
     for (int j = 0; j < i; ++j) CheckDisjoint(name, out.range, weights.OutputName(j), ranges[j]);
     outputs[i] = out.matrix;

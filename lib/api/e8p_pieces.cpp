@@ -14,7 +14,8 @@ constexpr DtypeSet kF32 = DtypeBit(GLQ_DTYPE_F32);
 
 void CheckCodebook(int32_t codebook) {
   if (codebook != GLQ_CODEBOOK_E8P && codebook != GLQ_CODEBOOK_E81B) {
-    Fail(GLQ_E_INVALID_ARGUMENT, "codebook = %d, expected %d (E8P) or %d (E81B)", codebook, GLQ_CODEBOOK_E8P, GLQ_CODEBOOK_E81B);
+    Fail(GLQ_E_INVALID_ARGUMENT, "codebook = %d, expected %d (E8P) or %d (E81B)", codebook, GLQ_CODEBOOK_E8P,
+         GLQ_CODEBOOK_E81B);
   }
 }
 
@@ -44,7 +45,8 @@ Codes CheckCodes(const glq_device& device, int32_t codebook, const glq_view* cod
   CheckArray("packed", packed, device, DtypeBit(GLQ_DTYPE_I64));
   const int64_t rows = codes->shape[0], words = codes->shape[1] / 8;
   if (e8p) {
-    const Extent extents[] = {{"codes.shape[0] / 16", rows / 16}, {"codes.shape[1] / 8", words}, {"words", 8}, {"words", 4}};
+    const Extent extents[] = {
+        {"codes.shape[0] / 16", rows / 16}, {"codes.shape[1] / 8", words}, {"words", 8}, {"words", 4}};
     CheckShape("packed", *packed, extents, 4);
   } else {
     const Extent extents[] = {{"codes.shape[0]", rows}, {"codes.shape[1] / 8", words}};
@@ -79,15 +81,16 @@ glq_status glq_rht_input_workspace(const glq_context* context, const glq_tensor*
 }
 
 glq_status glq_rht_input(glq_context* context, glq_stream stream, const glq_tensor* weight, const glq_view* x,
-                         const glq_view* v, const glq_workspace* workspace,
-                         const glq_launch_opts* opts) GLQ_NOEXCEPT {
+                         const glq_view* v, const glq_workspace* workspace, const glq_launch_opts* opts) GLQ_NOEXCEPT {
   return Boundary(__func__, [&](Call& call) {
     const glq_context& c = call.ContextOf(context);
     const E8pWeight& w = *E8pOf(call, c, "weight", weight).weight;
     c.CheckStream(stream);
     CheckOpts(opts);
-    const MatrixArg in = CheckMatrix("x", x, c.device(), Access::kRead, kFloats, kAnyExtent, {"in_features", w.meta().in_features});
-    const MatrixArg out = CheckMatrix("v", v, c.device(), Access::kWrite, kF32, {"x.shape[0]", in.matrix.rows}, {"padded_in", w.meta().padded_in});
+    const MatrixArg in =
+        CheckMatrix("x", x, c.device(), Access::kRead, kFloats, kAnyExtent, {"in_features", w.meta().in_features});
+    const MatrixArg out = CheckMatrix("v", v, c.device(), Access::kWrite, kF32, {"x.shape[0]", in.matrix.rows},
+                                      {"padded_in", w.meta().padded_in});
     CheckDisjoint("v", out.range, "x", in.range);
     if (in.matrix.rows == 0) return;
     const WorkspaceArg scratch = CheckWorkspace(workspace, c.backend().RhtInputWorkspace(w, in.matrix.rows));
@@ -115,14 +118,18 @@ glq_status glq_matmul_e8p(glq_context* context, glq_stream stream, const glq_ten
     const E8pWeight& w = *E8pOf(call, c, "weight", weight).weight;
     c.CheckStream(stream);
     const int32_t math_mode = MathModeOf(opts);
-    const MatrixArg in = CheckMatrix("v", v, c.device(), Access::kRead, kF32, kAnyExtent, {"padded_in", w.meta().padded_in});
-    const MatrixArg out = CheckMatrix("z", z, c.device(), Access::kWrite, kF32, {"v.shape[0]", in.matrix.rows}, {"padded_out", w.meta().padded_out});
+    const MatrixArg in =
+        CheckMatrix("v", v, c.device(), Access::kRead, kF32, kAnyExtent, {"padded_in", w.meta().padded_in});
+    const MatrixArg out = CheckMatrix("z", z, c.device(), Access::kWrite, kF32, {"v.shape[0]", in.matrix.rows},
+                                      {"padded_out", w.meta().padded_out});
     CheckDisjoint("z", out.range, "v", in.range);
     if (in.matrix.rows == 0) return;
-    const WorkspaceArg scratch = CheckWorkspace(workspace, c.backend().MatmulE8pWorkspace(w, in.matrix.rows, math_mode));
+    const WorkspaceArg scratch =
+        CheckWorkspace(workspace, c.backend().MatmulE8pWorkspace(w, in.matrix.rows, math_mode));
     CheckDisjoint("workspace", scratch.range, "v", in.range);
     CheckDisjoint("workspace", scratch.range, "z", out.range);
-    Launch(c, stream, [&](Backend& backend) { backend.MatmulE8p(stream, w, in.matrix, out.matrix, scratch.data, math_mode); });
+    Launch(c, stream,
+           [&](Backend& backend) { backend.MatmulE8p(stream, w, in.matrix, out.matrix, scratch.data, math_mode); });
   });
 }
 
@@ -139,15 +146,16 @@ glq_status glq_rht_output_workspace(const glq_context* context, const glq_tensor
 }
 
 glq_status glq_rht_output(glq_context* context, glq_stream stream, const glq_tensor* weight, const glq_view* z,
-                          const glq_view* y, const glq_workspace* workspace,
-                          const glq_launch_opts* opts) GLQ_NOEXCEPT {
+                          const glq_view* y, const glq_workspace* workspace, const glq_launch_opts* opts) GLQ_NOEXCEPT {
   return Boundary(__func__, [&](Call& call) {
     const glq_context& c = call.ContextOf(context);
     const E8pWeight& w = *E8pOf(call, c, "weight", weight).weight;
     c.CheckStream(stream);
     CheckOpts(opts);
-    const MatrixArg in = CheckMatrix("z", z, c.device(), Access::kRead, kF32, kAnyExtent, {"padded_out", w.meta().padded_out});
-    const MatrixArg out = CheckMatrix("y", y, c.device(), Access::kWrite, kFloats, {"z.shape[0]", in.matrix.rows}, {"out_features", w.meta().out_features});
+    const MatrixArg in =
+        CheckMatrix("z", z, c.device(), Access::kRead, kF32, kAnyExtent, {"padded_out", w.meta().padded_out});
+    const MatrixArg out = CheckMatrix("y", y, c.device(), Access::kWrite, kFloats, {"z.shape[0]", in.matrix.rows},
+                                      {"out_features", w.meta().out_features});
     CheckDisjoint("y", out.range, "z", in.range);
     if (in.matrix.rows == 0) return;
     const WorkspaceArg scratch = CheckWorkspace(workspace, c.backend().RhtOutputWorkspace(w, in.matrix.rows));
@@ -168,9 +176,11 @@ glq_status glq_decode_e8p(glq_context* context, glq_stream stream, const glq_ten
     if (row_begin < 0 || row_begin > rows) {
       Fail(GLQ_E_INVALID_ARGUMENT, "row_begin = %" PRId64 ", expected 0 to padded_out = %" PRId64, row_begin, rows);
     }
-    const MatrixArg out = CheckMatrix("w", w, c.device(), Access::kWrite, kFloats, kAnyExtent, {"padded_in", e8p.meta().padded_in});
+    const MatrixArg out =
+        CheckMatrix("w", w, c.device(), Access::kWrite, kFloats, kAnyExtent, {"padded_in", e8p.meta().padded_in});
     if (out.matrix.rows > rows - row_begin) {
-      Fail(GLQ_E_SHAPE, "w.shape[0] = %" PRId64 ", expected at most padded_out - row_begin = %" PRId64, out.matrix.rows, rows - row_begin);
+      Fail(GLQ_E_SHAPE, "w.shape[0] = %" PRId64 ", expected at most padded_out - row_begin = %" PRId64, out.matrix.rows,
+           rows - row_begin);
     }
     if (out.matrix.rows == 0) return;
     Launch(c, stream, [&](Backend& backend) { backend.DecodeE8p(stream, e8p, row_begin, out.matrix); });
@@ -195,7 +205,9 @@ glq_status glq_dequantize(glq_context* context, glq_stream stream, const glq_ten
     const E8pWeight& e8p = *E8pOf(call, c, "weight", weight).weight;
     c.CheckStream(stream);
     CheckOpts(opts);
-    const MatrixArg out = CheckMatrix("w", w, c.device(), Access::kWrite, kFloats, {"out_features", e8p.meta().out_features}, {"in_features", e8p.meta().in_features});
+    const MatrixArg out =
+        CheckMatrix("w", w, c.device(), Access::kWrite, kFloats, {"out_features", e8p.meta().out_features},
+                    {"in_features", e8p.meta().in_features});
     const WorkspaceArg scratch = CheckWorkspace(workspace, c.backend().DequantizeWorkspace(e8p));
     CheckDisjoint("workspace", scratch.range, "w", out.range);
     Launch(c, stream, [&](Backend& backend) { backend.Dequantize(stream, e8p, out.matrix, scratch.data); });
@@ -213,7 +225,8 @@ glq_status glq_e8p_pack(glq_context* context, glq_stream stream, int32_t codeboo
     if (size.rows == 0 || size.cols == 0) return;
     Launch(c, stream, [&](Backend& backend) {
       if (codebook == GLQ_CODEBOOK_E81B) return backend.Copy(stream, AsWords(*codes), AsWords(*packed));
-      backend.PackE8p(stream, static_cast<const uint16_t*>(codes->data), size.rows, size.cols, static_cast<uint64_t*>(packed->data));
+      backend.PackE8p(stream, static_cast<const uint16_t*>(codes->data), size.rows, size.cols,
+                      static_cast<uint64_t*>(packed->data));
     });
   });
 }
@@ -229,7 +242,8 @@ glq_status glq_e8p_unpack(glq_context* context, glq_stream stream, int32_t codeb
     if (size.rows == 0 || size.cols == 0) return;
     Launch(c, stream, [&](Backend& backend) {
       if (codebook == GLQ_CODEBOOK_E81B) return backend.Copy(stream, AsWords(*packed), AsWords(*codes));
-      backend.UnpackE8p(stream, static_cast<const uint64_t*>(packed->data), size.rows, size.cols, static_cast<uint16_t*>(codes->data));
+      backend.UnpackE8p(stream, static_cast<const uint64_t*>(packed->data), size.rows, size.cols,
+                        static_cast<uint16_t*>(codes->data));
     });
   });
 }

@@ -147,8 +147,8 @@ glq_status glq_quantizer_create(glq_context* context, const glq_quantizer_desc* 
     ClearOut("quantizer", quantizer);
     glq_context& c = call.ContextOf(context);
     const quantizer::Options options = OptionsOf(ReadStruct("desc", desc));
-    *quantizer = Publish(std::unique_ptr<glq_quantizer>(
-        new glq_quantizer{ContextRef(c), quantizer::Quantizer(options, &c.parallel())}));
+    *quantizer = Publish(
+        std::unique_ptr<glq_quantizer>(new glq_quantizer{ContextRef(c), quantizer::Quantizer(options, &c.parallel())}));
   });
 }
 
@@ -206,7 +206,8 @@ glq_status glq_quantizer_abandon(glq_quantizer* quantizer) GLQ_NOEXCEPT {
   return Boundary(__func__, [&](Call& call) { QuantizerOf(call, quantizer).state.Abandon(); });
 }
 
-glq_status glq_quantizer_save(const glq_quantizer* quantizer, void* buffer, size_t capacity, size_t* needed) GLQ_NOEXCEPT {
+glq_status glq_quantizer_save(const glq_quantizer* quantizer, void* buffer, size_t capacity,
+                              size_t* needed) GLQ_NOEXCEPT {
   return Boundary(__func__, [&](Call& call) {
     CheckNotNull("needed", needed);
     const quantizer::Quantizer& q = QuantizerOf(call, quantizer).state;

@@ -127,7 +127,8 @@ glq_status glq_tensor_borrow(glq_context* context, const glq_view* view, glq_rel
   });
 }
 
-glq_status glq_tensor_import_dlpack(glq_context* context, DLManagedTensorVersioned* managed, glq_tensor** tensor) GLQ_NOEXCEPT {
+glq_status glq_tensor_import_dlpack(glq_context* context, DLManagedTensorVersioned* managed,
+                                    glq_tensor** tensor) GLQ_NOEXCEPT {
   return Boundary(__func__, [&](Call& call) {
     ClearOut("tensor", tensor);
     glq_context& c = call.ContextOf(context);

@@ -58,12 +58,18 @@ const char* glq_status_name(glq_status status) GLQ_NOEXCEPT {
 const char* glq_status_string(glq_status status) GLQ_NOEXCEPT {
   if (const char* sentence = StatusSentence(status)) return sentence;
   switch (status / 100) {
-    case 1: return "A problem with the caller's arguments that this header does not know.";
-    case 2: return "Something unsupported that this header does not know.";
-    case 3: return "A lack of resources that this header does not know.";
-    case 4: return "A problem of the device or driver that this header does not know.";
-    case 5: return "An internal or numerical problem that this header does not know.";
-    default: return "Not a status of this library.";
+    case 1:
+      return "A problem with the caller's arguments that this header does not know.";
+    case 2:
+      return "Something unsupported that this header does not know.";
+    case 3:
+      return "A lack of resources that this header does not know.";
+    case 4:
+      return "A problem of the device or driver that this header does not know.";
+    case 5:
+      return "An internal or numerical problem that this header does not know.";
+    default:
+      return "Not a status of this library.";
   }
 }
 

@@ -34,7 +34,8 @@ Checkpoint::Checkpoint(const std::string& path) {
   } else {
     OpenFile(used, sizes);
   }
-  std::sort(tensors_.begin(), tensors_.end(), [](const TensorEntry& a, const TensorEntry& b) { return a.name < b.name; });
+  std::sort(tensors_.begin(), tensors_.end(),
+            [](const TensorEntry& a, const TensorEntry& b) { return a.name < b.name; });
   layers_ = FindLayers(used, tensors_, sizes);
 }
 
@@ -63,7 +64,8 @@ void Checkpoint::OpenIndex(const std::string& path, LayerSizes& sizes) {
     for (const auto& [tensor, file] : map) {
       const auto is = [&](const TensorEntry& t) { return t.name == tensor; };
       if (file == name && std::none_of(tensors_.begin(), tensors_.end(), is)) {
-        throw Error(GLQ_E_BAD_FILE, "\"" + path + "\": weight_map says that \"" + name + "\" holds " + tensor + ", which it does not");
+        throw Error(GLQ_E_BAD_FILE,
+                    "\"" + path + "\": weight_map says that \"" + name + "\" holds " + tensor + ", which it does not");
       }
     }
   }

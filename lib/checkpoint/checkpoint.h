@@ -16,9 +16,9 @@ class Checkpoint {
   // A .safetensors file, an index, or a directory that holds model.safetensors or its index. Throws.
   explicit Checkpoint(const std::string& path);
 
-  const std::vector<TensorEntry>& tensors() const { return tensors_; }             // in the order of their names
-  const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }    // the same
-  const TensorEntry* FindTensor(const char* name) const;  // null if there is none
+  const std::vector<TensorEntry>& tensors() const { return tensors_; }           // in the order of their names
+  const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }  // the same
+  const TensorEntry* FindTensor(const char* name) const;                         // null if there is none
   const Layer* FindLayer(const char* name) const;
 
  private:

@@ -9,7 +9,8 @@ namespace {
 
 // A plain name: an index must not lead out of its directory.
 bool IsFileName(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
 }
 
 // { "metadata": <anything>, "weight_map": {"tensor": "file", ...} }
@@ -26,8 +27,10 @@ class IndexReader final : public JsonEvents {
 
   bool string(std::string& text) override {
     if (!in_map_) return Skip();
-    if (!IsFileName(text)) return Problem("weight_map: the file \"" + text + "\" of \"" + tensor_ + "\" is not a plain file name");
-    if (!map_.emplace(tensor_, text).second) return Problem("weight_map: the tensor \"" + tensor_ + "\" is there twice");
+    if (!IsFileName(text))
+      return Problem("weight_map: the file \"" + text + "\" of \"" + tensor_ + "\" is not a plain file name");
+    if (!map_.emplace(tensor_, text).second)
+      return Problem("weight_map: the tensor \"" + tensor_ + "\" is there twice");
     return true;
   }
 

@@ -20,7 +20,9 @@ class JsonEvents {
   virtual bool boolean(bool) { return Unexpected("a boolean"); }
   virtual bool number_integer(Json::number_integer_t) { return Unexpected("a negative number"); }
   virtual bool number_unsigned(Json::number_unsigned_t) { return Unexpected("a number"); }
-  virtual bool number_float(Json::number_float_t, const std::string&) { return Unexpected("a number that is not an integer"); }
+  virtual bool number_float(Json::number_float_t, const std::string&) {
+    return Unexpected("a number that is not an integer");
+  }
   virtual bool string(std::string&) { return Unexpected("a string"); }
   virtual bool binary(Json::binary_t&) { return Unexpected("binary data"); }
   virtual bool start_object(size_t) { return Unexpected("an object"); }

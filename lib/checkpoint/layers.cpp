@@ -40,12 +40,14 @@ class SizesReader final : public JsonEvents {
     depth_ = 1;
     if (count_ != 2) return Problem(Where() + ": not two numbers");
     const auto [at, added] = sizes_.emplace(name_, std::pair(values_[0], values_[1]));
-    if (!added && at->second != std::pair(values_[0], values_[1])) return Problem(Where() + ": sizes that contradict each other");
+    if (!added && at->second != std::pair(values_[0], values_[1]))
+      return Problem(Where() + ": sizes that contradict each other");
     return true;
   }
   bool number_unsigned(Json::number_unsigned_t n) override {
     if (depth_ != 2 || count_ == 2) return Unexpected("a number");
-    if (n < 1 || n > static_cast<uint64_t>(e8p::kMaxDim)) return Problem(Where() + ": the size " + std::to_string(n) + " is not possible");
+    if (n < 1 || n > static_cast<uint64_t>(e8p::kMaxDim))
+      return Problem(Where() + ": the size " + std::to_string(n) + " is not possible");
     values_[count_++] = static_cast<int64_t>(n);
     return true;
   }
@@ -124,7 +126,9 @@ class Finder {
         continue;
       }
       if (s == 0 && e81b) Bad(*e81b, "is there, but E81B cannot be the first stage");
-      if (ended || s != layer.desc.num_stages) Bad(*indices, ended ? "follows an E81B stage, which must be the last" : "is there without " + Full(kE8pNames[s - 1]));
+      if (ended || s != layer.desc.num_stages)
+        Bad(*indices,
+            ended ? "follows an E81B stage, which must be the last" : "is there without " + Full(kE8pNames[s - 1]));
       if (s > 0 && !scale) Bad(*indices, "is there without " + Full(kScaleNames[s]));
       glq_e8p_stage& stage = layer.stages[s];
       stage.codebook = e8p ? GLQ_CODEBOOK_E8P : GLQ_CODEBOOK_E81B;
@@ -143,9 +147,11 @@ class Finder {
     desc.out_features = padded_out_;
     const TensorEntry* bias = Find("bias");
     if (bias) {
-      if (bias->type != "F16" && bias->type != "BF16" && bias->type != "F32") Bad(*bias, "is " + bias->type + ", expected F16, BF16 or F32");
+      if (bias->type != "F16" && bias->type != "BF16" && bias->type != "F32")
+        Bad(*bias, "is " + bias->type + ", expected F16, BF16 or F32");
       if (bias->shape.size() != 1) Bad(*bias, "is not of rank 1");
-      if (bias->shape[0] < 1 || bias->shape[0] > padded_out_) Bad(*bias, "has " + std::to_string(bias->shape[0]) + " elements, expected 1 to " + std::to_string(padded_out_));
+      if (bias->shape[0] < 1 || bias->shape[0] > padded_out_)
+        Bad(*bias, "has " + std::to_string(bias->shape[0]) + " elements, expected 1 to " + std::to_string(padded_out_));
       layer.bias = ViewOf(*bias);
       desc.bias = &layer.bias;
       desc.out_features = bias->shape[0];
@@ -154,10 +160,13 @@ class Finder {
     if (found == sizes_.end()) return;
     const auto [out, in] = found->second;
     if (out > padded_out_ || in > padded_in_) {
-      Bad(Need("Qidxs_e8p", ""), "is of a padded [" + std::to_string(padded_out_) + ", " + std::to_string(padded_in_) + "], but metadata " + kSizesKey + " says [" + std::to_string(out) + ", " + std::to_string(in) + "]");
+      Bad(Need("Qidxs_e8p", ""), "is of a padded [" + std::to_string(padded_out_) + ", " + std::to_string(padded_in_) +
+                                     "], but metadata " + kSizesKey + " says [" + std::to_string(out) + ", " +
+                                     std::to_string(in) + "]");
     }
     if (bias && out != bias->shape[0]) {
-      Bad(*bias, "has " + std::to_string(bias->shape[0]) + " elements, but metadata " + kSizesKey + " says " + std::to_string(out) + " rows");
+      Bad(*bias, "has " + std::to_string(bias->shape[0]) + " elements, but metadata " + kSizesKey + " says " +
+                     std::to_string(out) + " rows");
     }
     desc.out_features = out;
     desc.in_features = in;

@@ -16,8 +16,8 @@ namespace glq::checkpoint {
 namespace {
 
 [[noreturn]] void FailIo(const char* what, const std::string& path, int code) {
-  throw Error(GLQ_E_IO, std::string(what) + " \"" + path + "\": " + std::generic_category().message(code), GLQ_NATIVE_OS,
-              code);
+  throw Error(GLQ_E_IO, std::string(what) + " \"" + path + "\": " + std::generic_category().message(code),
+              GLQ_NATIVE_OS, code);
 }
 
 class Descriptor {

@@ -25,10 +25,22 @@ struct Type {
 };
 
 constexpr Type kTypes[] = {
-    {"BOOL", 1, 0},        {"F8_E4M3", 1, 0},      {"F8_E5M2", 1, 0},         {"F8_E8M0", 1, 0},
-    {"U32", 4, 0},         {"U64", 8, 0},          {"C64", 8, 0},             {"I8", 1, GLQ_DTYPE_I8},
-    {"U8", 1, GLQ_DTYPE_U8}, {"I16", 2, GLQ_DTYPE_I16}, {"U16", 2, GLQ_DTYPE_U16}, {"F16", 2, GLQ_DTYPE_F16},
-    {"BF16", 2, GLQ_DTYPE_BF16}, {"I32", 4, GLQ_DTYPE_I32}, {"F32", 4, GLQ_DTYPE_F32}, {"I64", 8, GLQ_DTYPE_I64},
+    {"BOOL", 1, 0},
+    {"F8_E4M3", 1, 0},
+    {"F8_E5M2", 1, 0},
+    {"F8_E8M0", 1, 0},
+    {"U32", 4, 0},
+    {"U64", 8, 0},
+    {"C64", 8, 0},
+    {"I8", 1, GLQ_DTYPE_I8},
+    {"U8", 1, GLQ_DTYPE_U8},
+    {"I16", 2, GLQ_DTYPE_I16},
+    {"U16", 2, GLQ_DTYPE_U16},
+    {"F16", 2, GLQ_DTYPE_F16},
+    {"BF16", 2, GLQ_DTYPE_BF16},
+    {"I32", 4, GLQ_DTYPE_I32},
+    {"F32", 4, GLQ_DTYPE_F32},
+    {"I64", 8, GLQ_DTYPE_I64},
     {"F64", 8, GLQ_DTYPE_F64},
 };
 
@@ -50,10 +62,18 @@ class HeaderReader final : public JsonEvents {
 
   bool start_object(size_t) override {
     switch (state_) {
-      case State::kStart: state_ = State::kNames; return true;
-      case State::kTensor: state_ = State::kFields; fields_ = 0; return true;
-      case State::kMetadata: state_ = State::kMetadataKeys; return true;
-      default: return Unexpected("an object");
+      case State::kStart:
+        state_ = State::kNames;
+        return true;
+      case State::kTensor:
+        state_ = State::kFields;
+        fields_ = 0;
+        return true;
+      case State::kMetadata:
+        state_ = State::kMetadataKeys;
+        return true;
+      default:
+        return Unexpected("an object");
     }
   }
 
@@ -114,7 +134,8 @@ class HeaderReader final : public JsonEvents {
   }
 
   bool end_array() override {
-    if (state_ == State::kOffsetItems && offsets_ != 2) return Problem(Where() + ": data_offsets does not hold two numbers");
+    if (state_ == State::kOffsetItems && offsets_ != 2)
+      return Problem(Where() + ": data_offsets does not hold two numbers");
     state_ = State::kFields;
     return true;
   }
@@ -122,7 +143,8 @@ class HeaderReader final : public JsonEvents {
   bool number_unsigned(Json::number_unsigned_t n) override {
     if (state_ == State::kShapeItems) {
       if (n > INT64_MAX) return Problem(Where() + ": the extent " + std::to_string(n) + " is too large");
-      if (item_.entry.shape.size() == kMaxRank) return Problem(Where() + ": the rank is above " + std::to_string(kMaxRank));
+      if (item_.entry.shape.size() == kMaxRank)
+        return Problem(Where() + ": the rank is above " + std::to_string(kMaxRank));
       item_.entry.shape.push_back(static_cast<int64_t>(n));
       return true;
     }
@@ -136,8 +158,19 @@ class HeaderReader final : public JsonEvents {
 
  private:
   enum class State {
-    kStart, kNames, kTensor, kFields, kTypeText, kShapeArray, kShapeItems, kOffsetsArray, kOffsetItems,
-    kMetadata, kMetadataKeys, kMetadataText, kEnd
+    kStart,
+    kNames,
+    kTensor,
+    kFields,
+    kTypeText,
+    kShapeArray,
+    kShapeItems,
+    kOffsetsArray,
+    kOffsetItems,
+    kMetadata,
+    kMetadataKeys,
+    kMetadataText,
+    kEnd
   };
   enum Field : unsigned { kType = 1, kShape = 2, kOffsets = 4 };
 
@@ -165,11 +198,14 @@ class HeaderReader final : public JsonEvents {
     switch (state_) {
       case State::kStart:
       case State::kNames:
-      case State::kEnd: return "the header";
+      case State::kEnd:
+        return "the header";
       case State::kMetadata:
       case State::kMetadataKeys:
-      case State::kMetadataText: return "__metadata__";
-      default: return "tensor \"" + item_.entry.name + "\"";
+      case State::kMetadataText:
+        return "__metadata__";
+      default:
+        return "tensor \"" + item_.entry.name + "\"";
     }
   }
 
@@ -195,18 +231,20 @@ void CheckOffsets(const std::string& path, std::vector<Header::Item>& items, uin
                          std::to_string(item.end) + "], expected offsets up to " + std::to_string(data_bytes));
     }
     t.bytes = static_cast<int64_t>(item.end - item.begin);
-    const Type* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& k) { return k.name == t.type; });
+    const Type* type =
+        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& k) { return k.name == t.type; });
     if (type == std::end(kTypes)) continue;
     t.dtype = type->dtype;
     int64_t bytes = type->bytes;
     const bool empty = std::find(t.shape.begin(), t.shape.end(), 0) != t.shape.end();
     for (const int64_t n : t.shape) {
-      if (!empty && __builtin_mul_overflow(bytes, n, &bytes)) FailFile(path, "tensor \"" + t.name + "\" has a shape of more than 2^63 bytes");
+      if (!empty && __builtin_mul_overflow(bytes, n, &bytes))
+        FailFile(path, "tensor \"" + t.name + "\" has a shape of more than 2^63 bytes");
     }
     if (empty) bytes = 0;
     if (bytes != t.bytes) {
-      FailFile(path, "tensor \"" + t.name + "\" has " + std::to_string(t.bytes) + " bytes, expected " + std::to_string(bytes) +
-                         " for its shape and type " + t.type);
+      FailFile(path, "tensor \"" + t.name + "\" has " + std::to_string(t.bytes) + " bytes, expected " +
+                         std::to_string(bytes) + " for its shape and type " + t.type);
     }
   }
   std::vector<const Header::Item*> order;
@@ -217,7 +255,8 @@ void CheckOffsets(const std::string& path, std::vector<Header::Item>& items, uin
   for (size_t i = 1; i < order.size(); ++i) {
     if (order[i]->begin < order[i - 1]->end) {
       FailFile(path, "tensor \"" + order[i]->entry.name + "\" begins at " + std::to_string(order[i]->begin) +
-                         ", expected at least " + std::to_string(order[i - 1]->end) + ", where \"" + order[i - 1]->entry.name + "\" ends");
+                         ", expected at least " + std::to_string(order[i - 1]->end) + ", where \"" +
+                         order[i - 1]->entry.name + "\" ends");
     }
   }
 }

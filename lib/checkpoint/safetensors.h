@@ -13,8 +13,8 @@ namespace glq::checkpoint {
 
 struct TensorEntry {
   std::string name;
-  std::string type;           // as the header names it
-  glq_dtype dtype = 0;        // 0: a type that the library does not know
+  std::string type;     // as the header names it
+  glq_dtype dtype = 0;  // 0: a type that the library does not know
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;
   int64_t bytes = 0;

@@ -84,12 +84,14 @@ class Backend {
   virtual std::string FusedLinearPlan(const E8pWeight& weight, int64_t tokens, int32_t math_mode) = 0;
 
   virtual size_t RhtInputWorkspace(const E8pWeight& weight, int64_t max_tokens) = 0;
-  virtual void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v, void* workspace) = 0;
+  virtual void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v,
+                        void* workspace) = 0;
   virtual size_t MatmulE8pWorkspace(const E8pWeight& weight, int64_t max_tokens, int32_t math_mode) = 0;
   virtual void MatmulE8p(glq_stream stream, const E8pWeight& weight, const Matrix& v, const Matrix& z, void* workspace,
                          int32_t math_mode) = 0;
   virtual size_t RhtOutputWorkspace(const E8pWeight& weight, int64_t max_tokens) = 0;
-  virtual void RhtOutput(glq_stream stream, const E8pWeight& weight, const Matrix& z, const Matrix& y, void* workspace) = 0;
+  virtual void RhtOutput(glq_stream stream, const E8pWeight& weight, const Matrix& z, const Matrix& y,
+                         void* workspace) = 0;
   virtual void DecodeE8p(glq_stream stream, const E8pWeight& weight, int64_t row_begin, const Matrix& w) = 0;
   virtual size_t DequantizeWorkspace(const E8pWeight& weight) = 0;
   virtual void Dequantize(glq_stream stream, const E8pWeight& weight, const Matrix& w, void* workspace) = 0;
@@ -116,12 +118,12 @@ std::unique_ptr<Backend> MakeCpuBackend(Memory& memory, Parallel& parallel);
 
 // The CUDA side of version.h and context.h. In a CPU-only build these say so (lib/core/no_cuda.cpp).
 namespace cuda {
-void FillCudaInfo(glq_cuda_info* info);                          // all but struct_size
-int DeviceCount();                                               // 0 if CUDA is not usable
-void FillDeviceInfo(int index, glq_device_info* info);           // throws GLQ_E_NO_DEVICE, ...
-glq_allocator DefaultAllocator(int device);                      // malloc and cudaMalloc on that device
+void FillCudaInfo(glq_cuda_info* info);                 // all but struct_size
+int DeviceCount();                                      // 0 if CUDA is not usable
+void FillDeviceInfo(int index, glq_device_info* info);  // throws GLQ_E_NO_DEVICE, ...
+glq_allocator DefaultAllocator(int device);             // malloc and cudaMalloc on that device
 std::unique_ptr<Backend> MakeBackend(int device, Memory& memory, uint32_t flags, const char* cublaslt_library);
-std::string BuildDescription();                                  // toolkit and architectures, for glq_build_info
+std::string BuildDescription();  // toolkit and architectures, for glq_build_info
 }  // namespace cuda
 
 }  // namespace glq

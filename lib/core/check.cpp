@@ -94,8 +94,8 @@ bool Overlap(const Range& a, const Range& b) {
   // Column slices of one buffer: equal strides, and in each row b lies beside a.
   if (a.stride != b.stride || a.stride <= 0) return true;
   const auto stride = static_cast<uintptr_t>(a.stride);
-  const uintptr_t offset = b.begin >= a.begin ? (b.begin - a.begin) % stride
-                                              : (stride - (a.begin - b.begin) % stride) % stride;
+  const uintptr_t offset =
+      b.begin >= a.begin ? (b.begin - a.begin) % stride : (stride - (a.begin - b.begin) % stride) % stride;
   return !(offset >= static_cast<uintptr_t>(a.width) && offset + static_cast<uintptr_t>(b.width) <= stride);
 }
 
@@ -222,8 +222,8 @@ void CheckShape(const ArgName& name, const glq_view& view, const Extent* extents
   if (view.ndim != n) FailArg(GLQ_E_SHAPE, name, ".ndim = %d, expected %d", view.ndim, n);
   for (int i = 0; i < n; ++i) {
     if (extents[i].value >= 0 && view.shape[i] != extents[i].value) {
-      FailArg(GLQ_E_SHAPE, name, ".shape[%d] = %" PRId64 ", expected %s = %" PRId64, i, view.shape[i],
-              extents[i].what, extents[i].value);
+      FailArg(GLQ_E_SHAPE, name, ".shape[%d] = %" PRId64 ", expected %s = %" PRId64, i, view.shape[i], extents[i].what,
+              extents[i].value);
     }
   }
 }

@@ -23,7 +23,7 @@ struct ArgName {
 
 // The message starts with the argument's name.
 [[noreturn]] __attribute__((format(printf, 3, 4))) void FailArg(glq_status status, const ArgName& name,
-                                                               const char* format, ...);
+                                                                const char* format, ...);
 
 // An extent that a view must have, and what it is called in messages; a negative value accepts any.
 struct Extent {

@@ -58,7 +58,8 @@ void CheckDesc(const glq_context_desc& desc) {
   if (const glq_logger* l = desc.logger) {
     if (!l->log) Fail(GLQ_E_INVALID_ARGUMENT, "desc.logger->log = NULL, expected a function");
     if (l->level < GLQ_LOG_ERROR || l->level > GLQ_LOG_DEBUG) {
-      Fail(GLQ_E_INVALID_ARGUMENT, "desc.logger->level = %d, expected %d to %d", l->level, GLQ_LOG_ERROR, GLQ_LOG_DEBUG);
+      Fail(GLQ_E_INVALID_ARGUMENT, "desc.logger->level = %d, expected %d to %d", l->level, GLQ_LOG_ERROR,
+           GLQ_LOG_DEBUG);
     }
     if (l->reserved != 0) Fail(GLQ_E_INVALID_ARGUMENT, "desc.logger->reserved = %u, expected 0", l->reserved);
   }
@@ -178,6 +179,7 @@ void glq_context::CheckStream(glq_stream stream) const {
 void glq_context::CheckNotCapturing(glq_stream stream) const {
   CheckStream(stream);
   if (backend_->IsCapturing(stream)) {
-    glq::Fail(GLQ_E_UNSUPPORTED_WHILE_CAPTURING, "stream = %p is capturing a graph, expected a stream that is not", stream);
+    glq::Fail(GLQ_E_UNSUPPORTED_WHILE_CAPTURING, "stream = %p is capturing a graph, expected a stream that is not",
+              stream);
   }
 }

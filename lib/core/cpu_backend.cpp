@@ -20,9 +20,7 @@ namespace glq {
 namespace {
 
 cpu::Scalar ScalarOf(glq_dtype dtype) {
-  return dtype == GLQ_DTYPE_F32    ? cpu::Scalar::kF32
-         : dtype == GLQ_DTYPE_BF16 ? cpu::Scalar::kBF16
-                                   : cpu::Scalar::kF16;
+  return dtype == GLQ_DTYPE_F32 ? cpu::Scalar::kF32 : dtype == GLQ_DTYPE_BF16 ? cpu::Scalar::kBF16 : cpu::Scalar::kF16;
 }
 
 cpu::Matrix In(const Matrix& m) { return {m.data, ScalarOf(m.dtype), m.rows, m.cols, m.stride}; }
@@ -55,7 +53,8 @@ class CpuWeight final : public E8pWeight {
  private:
   static std::array<const void*, e8p::kMaxStages> Packed(const E8pSource& source) {
     std::array<const void*, e8p::kMaxStages> packed;
-    std::transform(source.packed, source.packed + e8p::kMaxStages, packed.begin(), [](const Bytes& b) { return b.data; });
+    std::transform(source.packed, source.packed + e8p::kMaxStages, packed.begin(),
+                   [](const Bytes& b) { return b.data; });
     return packed;
   }
   std::shared_ptr<const InputTransforms::Entry> transform_;
@@ -88,7 +87,9 @@ class CpuBackend final : public Backend {
   bool IsCapturing(glq_stream) override { return false; }
   void Synchronize(glq_stream) override {}
   bool WaitForDevice() noexcept override { return true; }
-  void Copy(glq_stream, const glq_view& source, const glq_view& destination) override { CopyOnHost(source, destination); }
+  void Copy(glq_stream, const glq_view& source, const glq_view& destination) override {
+    CopyOnHost(source, destination);
+  }
 
   size_t FusedLinearWorkspace(WeightList weights, int count, int64_t max_tokens, int32_t) override {
     const e8p::LinearMeta* metas[GLQ_E8P_MAX_GROUP];
@@ -153,20 +154,28 @@ class CpuBackend final : public Backend {
 
   size_t GemvBf16Workspace(int64_t, int64_t, int64_t) override { return 0; }
   void GemvBf16(glq_stream, const Matrix& weight, const Matrix& x, const Matrix& y, void*) override {
-    cpu::GemvBf16(static_cast<const uint16_t*>(weight.data), weight.rows, weight.cols, weight.stride, In(x), In(y), parallel_);
+    cpu::GemvBf16(static_cast<const uint16_t*>(weight.data), weight.rows, weight.cols, weight.stride, In(x), In(y),
+                  parallel_);
   }
 
   Support OpSupport(const glq_op_query& query, const e8p::LinearMeta& meta) override {
     const int64_t tokens = query.max_tokens;
     const int workers = parallel_.workers();
     switch (query.op) {
-      case GLQ_OP_FUSED_LINEAR_E8P: return {cpu::FusedLinearWorkspace(meta, tokens, workers), kPath, 1};
-      case GLQ_OP_RHT_INPUT: return {0, "cpu hadamard", 1};
-      case GLQ_OP_RHT_OUTPUT: return {cpu::RhtOutputWorkspace(meta, tokens, workers), "cpu hadamard", 1};
-      case GLQ_OP_MATMUL_E8P: return {cpu::MatmulRhtWorkspace(meta, tokens, workers), kPath, 1};
-      case GLQ_OP_DECODE_E8P: return {0, "cpu decode", 1};
-      case GLQ_OP_DEQUANTIZE: return {cpu::DequantizeWorkspace(meta), "cpu decode and hadamard", 1};
-      default: return {0, "cpu gemv", 1};
+      case GLQ_OP_FUSED_LINEAR_E8P:
+        return {cpu::FusedLinearWorkspace(meta, tokens, workers), kPath, 1};
+      case GLQ_OP_RHT_INPUT:
+        return {0, "cpu hadamard", 1};
+      case GLQ_OP_RHT_OUTPUT:
+        return {cpu::RhtOutputWorkspace(meta, tokens, workers), "cpu hadamard", 1};
+      case GLQ_OP_MATMUL_E8P:
+        return {cpu::MatmulRhtWorkspace(meta, tokens, workers), kPath, 1};
+      case GLQ_OP_DECODE_E8P:
+        return {0, "cpu decode", 1};
+      case GLQ_OP_DEQUANTIZE:
+        return {cpu::DequantizeWorkspace(meta), "cpu decode and hadamard", 1};
+      default:
+        return {0, "cpu gemv", 1};
     }
   }
 

@@ -18,17 +18,28 @@ inline constexpr int kNumDtypes = sizeof(kDtypeNames) / sizeof(kDtypeNames[0]);
 // 0 for a type that the library does not know. A switch, as every call goes through here several times.
 constexpr DtypeSet DtypeBit(glq_dtype dtype) {
   switch (dtype) {
-    case GLQ_DTYPE_I8: return 1 << 0;
-    case GLQ_DTYPE_I16: return 1 << 1;
-    case GLQ_DTYPE_I32: return 1 << 2;
-    case GLQ_DTYPE_I64: return 1 << 3;
-    case GLQ_DTYPE_U8: return 1 << 4;
-    case GLQ_DTYPE_U16: return 1 << 5;
-    case GLQ_DTYPE_F16: return 1 << 6;
-    case GLQ_DTYPE_F32: return 1 << 7;
-    case GLQ_DTYPE_F64: return 1 << 8;
-    case GLQ_DTYPE_BF16: return 1 << 9;
-    default: return 0;
+    case GLQ_DTYPE_I8:
+      return 1 << 0;
+    case GLQ_DTYPE_I16:
+      return 1 << 1;
+    case GLQ_DTYPE_I32:
+      return 1 << 2;
+    case GLQ_DTYPE_I64:
+      return 1 << 3;
+    case GLQ_DTYPE_U8:
+      return 1 << 4;
+    case GLQ_DTYPE_U16:
+      return 1 << 5;
+    case GLQ_DTYPE_F16:
+      return 1 << 6;
+    case GLQ_DTYPE_F32:
+      return 1 << 7;
+    case GLQ_DTYPE_F64:
+      return 1 << 8;
+    case GLQ_DTYPE_BF16:
+      return 1 << 9;
+    default:
+      return 0;
   }
 }
 

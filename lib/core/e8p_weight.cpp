@@ -40,11 +40,13 @@ void CheckIndices(const ArgName& name, const glq_view* view, const glq_device& d
   const auto per = [](int64_t size, int64_t unit) { return size < 0 ? -1 : size / unit; };
   CheckNotNull(name, view);
   if (codebook == GLQ_CODEBOOK_E8P) {
-    const Extent extents[] = {{"padded_out / 16", per(padded.out, 16)}, {"padded_in / 64", per(padded.in, 64)}, {"words", 8}, {"words", 4}};
+    const Extent extents[] = {
+        {"padded_out / 16", per(padded.out, 16)}, {"padded_in / 64", per(padded.in, 64)}, {"words", 8}, {"words", 4}};
     CheckPart(name, view, device, access, kI64, extents, 4);
   } else {
     const bool bytes = view->dtype == GLQ_DTYPE_U8;
-    const Extent extents[] = {{"padded_out", padded.out}, {bytes ? "padded_in / 8" : "padded_in / 64", per(padded.in, bytes ? 8 : 64)}};
+    const Extent extents[] = {{"padded_out", padded.out},
+                              {bytes ? "padded_in / 8" : "padded_in / 64", per(padded.in, bytes ? 8 : 64)}};
     CheckPart(name, view, device, access, kI64 | kU8, extents, 2);
   }
   const auto address = reinterpret_cast<uintptr_t>(view->data);
@@ -62,7 +64,8 @@ void CheckSize(const char* name, int64_t value) {
 
 void CheckPadded(const char* name, int64_t padded, int64_t unit, const char* features_name, int64_t features) {
   if (padded < 1 || padded > e8p::kMaxDim || padded % unit != 0) {
-    Fail(GLQ_E_SHAPE, "desc.%s = %" PRId64 ", expected a multiple of %" PRId64 " up to %" PRId64, name, padded, unit, e8p::kMaxDim);
+    Fail(GLQ_E_SHAPE, "desc.%s = %" PRId64 ", expected a multiple of %" PRId64 " up to %" PRId64, name, padded, unit,
+         e8p::kMaxDim);
   }
   if (padded < features) {
     Fail(GLQ_E_SHAPE, "desc.%s = %" PRId64 ", expected at least %s = %" PRId64, name, padded, features_name, features);
@@ -104,7 +107,8 @@ std::vector<e8p::Stage> CheckedStages(const glq_e8p_desc& desc) {
     const auto codebook = static_cast<e8p::Codebook>(s.codebook);
     const auto k = static_cast<float>(desc.weight_scale * s.cum_inv_scale / Denominator(codebook));
     if (!std::isfinite(k)) {
-      Fail(GLQ_E_NOT_FINITE, "desc.weight_scale = %g times desc.stages[%d].cum_inv_scale = %g, expected a product that FP32 can hold",
+      Fail(GLQ_E_NOT_FINITE,
+           "desc.weight_scale = %g times desc.stages[%d].cum_inv_scale = %g, expected a product that FP32 can hold",
            desc.weight_scale, i, s.cum_inv_scale);
     }
     stages.push_back({codebook, s.cum_inv_scale, k});
@@ -129,7 +133,8 @@ std::vector<int64_t> CheckedBlocks(const char* name, const int64_t* blocks, int3
   for (int i = 0; i < count; ++i) {
     const int64_t b = blocks[i];
     if (b < 1 || b > padded || (b & (b - 1)) != 0) {
-      Fail(GLQ_E_INVALID_ARGUMENT, "desc.%s[%d] = %" PRId64 ", expected a power of two up to %s = %" PRId64, name, i, b, padded_name, padded);
+      Fail(GLQ_E_INVALID_ARGUMENT, "desc.%s[%d] = %" PRId64 ", expected a power of two up to %s = %" PRId64, name, i, b,
+           padded_name, padded);
     }
     sum += b;
   }
@@ -190,7 +195,8 @@ std::unique_ptr<glq_tensor> NewE8p(glq_context& context, glq_stream stream, cons
   CheckIndices({"desc.stages", 0, ".indices"}, &first, device, Access::kRead, GLQ_CODEBOOK_E8P, padded);
   for (int i = 0; i < 2; ++i) {  // bounded before they are multiplied
     if (first.shape[i] > e8p::kMaxDim) {
-      Fail(GLQ_E_SHAPE, "desc.stages[0].indices.shape[%d] = %" PRId64 ", expected at most %" PRId64, i, first.shape[i], e8p::kMaxDim);
+      Fail(GLQ_E_SHAPE, "desc.stages[0].indices.shape[%d] = %" PRId64 ", expected at most %" PRId64, i, first.shape[i],
+           e8p::kMaxDim);
     }
   }
   padded = {first.shape[1] * 64, first.shape[0] * 16};
@@ -199,7 +205,8 @@ std::unique_ptr<glq_tensor> NewE8p(glq_context& context, glq_stream stream, cons
   meta.padded_in = padded.in;
   meta.padded_out = padded.out;
   for (int i = 0; i < desc.num_stages; ++i) {
-    CheckIndices({"desc.stages", i, ".indices"}, &desc.stages[i].indices, device, Access::kRead, desc.stages[i].codebook, padded);
+    CheckIndices({"desc.stages", i, ".indices"}, &desc.stages[i].indices, device, Access::kRead,
+                 desc.stages[i].codebook, padded);
     source.packed[i] = BytesOf(desc.stages[i].indices);
   }
   meta.in_blocks = CheckedBlocks("in_blocks", desc.in_blocks, desc.num_in_blocks, "padded_in", padded.in);
@@ -228,7 +235,8 @@ std::unique_ptr<glq_tensor> NewE8p(glq_context& context, glq_stream stream, cons
     bias = ReadBias(context, stream, *desc.bias);
     source.bias = bias.values.data();
   }
-  E8pStorage storage{context.backend().CreateE8p(stream, source), desc.bias ? desc.bias->dtype : 0, std::move(bias.raw)};
+  E8pStorage storage{context.backend().CreateE8p(stream, source), desc.bias ? desc.bias->dtype : 0,
+                     std::move(bias.raw)};
   return std::make_unique<glq_tensor>(context, std::move(storage));
 }
 
@@ -249,19 +257,25 @@ void ExportE8p(glq_stream stream, const glq_tensor& tensor, const glq_e8p_parts&
     if (!view) continue;
     const ArgName name("parts.indices", i);
     const auto stages = static_cast<int>(meta.stages.size());
-    if (i >= stages) FailArg(GLQ_E_NOT_FOUND, name, " = %p, expected NULL: the weight has num_stages = %d", static_cast<const void*>(view), stages);
-    CheckIndices(name, view, device, Access::kWrite, static_cast<int32_t>(meta.stages[static_cast<size_t>(i)].codebook), {meta.padded_in, meta.padded_out});
+    if (i >= stages)
+      FailArg(GLQ_E_NOT_FOUND, name, " = %p, expected NULL: the weight has num_stages = %d",
+              static_cast<const void*>(view), stages);
+    CheckIndices(name, view, device, Access::kWrite, static_cast<int32_t>(meta.stages[static_cast<size_t>(i)].codebook),
+                 {meta.padded_in, meta.padded_out});
     outputs.push_back({name, view});
   }
-  const auto vector = [&](const char* name, const char* what, const glq_view* view, bool present, DtypeSet dtype, Extent n) {
+  const auto vector = [&](const char* name, const char* what, const glq_view* view, bool present, DtypeSet dtype,
+                          Extent n) {
     if (!view) return;
-    if (!present) Fail(GLQ_E_NOT_FOUND, "%s = %p, expected NULL: the weight has no %s", name, static_cast<const void*>(view), what);
+    if (!present)
+      Fail(GLQ_E_NOT_FOUND, "%s = %p, expected NULL: the weight has no %s", name, static_cast<const void*>(view), what);
     CheckPart(name, view, device, Access::kWrite, dtype, &n, 1);
     outputs.push_back({name, view});
   };
   vector("parts.sv", "SV", parts.sv, meta.has_sv, kF16, {"padded_in", meta.padded_in});
   vector("parts.su", "SU", parts.su, meta.has_su, kF16, {"padded_out", meta.padded_out});
-  vector("parts.bias", "bias", parts.bias, meta.has_bias, DtypeBit(e8p.bias_dtype), {"out_features", meta.out_features});
+  vector("parts.bias", "bias", parts.bias, meta.has_bias, DtypeBit(e8p.bias_dtype),
+         {"out_features", meta.out_features});
   for (size_t i = 0; i < outputs.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       CheckDisjoint(outputs[i].name, RangeOf(*outputs[i].view), outputs[j].name, RangeOf(*outputs[j].view));

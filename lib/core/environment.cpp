@@ -38,7 +38,8 @@ int32_t LogLevelFromEnvironment() {
   constexpr struct {
     const char* word;
     int32_t level;
-  } kWords[] = {{"error", GLQ_LOG_ERROR}, {"warning", GLQ_LOG_WARNING}, {"info", GLQ_LOG_INFO}, {"debug", GLQ_LOG_DEBUG}};
+  } kWords[] = {
+      {"error", GLQ_LOG_ERROR}, {"warning", GLQ_LOG_WARNING}, {"info", GLQ_LOG_INFO}, {"debug", GLQ_LOG_DEBUG}};
   for (const auto& w : kWords) {
     if (std::strcmp(text, w.word) == 0) return w.level;
   }

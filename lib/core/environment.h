@@ -5,9 +5,9 @@
 
 namespace glq {
 
-int32_t ThreadsFromEnvironment();            // GLQ_NUM_THREADS; 0 if unset, throws if it is no number from 1 to 1024
-int32_t LogLevelFromEnvironment();           // GLQ_LOG; 0 if unset, throws for an unknown word
-const char* CublasLtFromEnvironment();       // GLQ_CUBLASLT_LIBRARY; null if unset
+int32_t ThreadsFromEnvironment();       // GLQ_NUM_THREADS; 0 if unset, throws if it is no number from 1 to 1024
+int32_t LogLevelFromEnvironment();      // GLQ_LOG; 0 if unset, throws for an unknown word
+const char* CublasLtFromEnvironment();  // GLQ_CUBLASLT_LIBRARY; null if unset
 
 inline constexpr int32_t kMaxThreads = 1024;
 

@@ -82,8 +82,7 @@ void MakeRoom() {
 // A child of fork must not inherit the mutex from a thread that it does not have.
 void WatchForks() {
 #if defined(__unix__) || defined(__APPLE__)
-  static const int registered =
-      pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+  static const int registered = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
   static_cast<void>(registered);
 #endif
 }
@@ -92,10 +91,14 @@ void WatchForks() {
 
 const char* KindName(Kind kind) {
   switch (kind) {
-    case Kind::kContext: return "glq_context";
-    case Kind::kTensor: return "glq_tensor";
-    case Kind::kQuantizer: return "glq_quantizer";
-    case Kind::kCheckpoint: return "glq_checkpoint";
+    case Kind::kContext:
+      return "glq_context";
+    case Kind::kTensor:
+      return "glq_tensor";
+    case Kind::kQuantizer:
+      return "glq_quantizer";
+    case Kind::kCheckpoint:
+      return "glq_checkpoint";
   }
   return "handle";
 }

@@ -35,7 +35,8 @@ void* Memory::Alloc(size_t bytes, int32_t kind) {
     const std::lock_guard lock(mutex_);
     --live_device_blocks_;
   }
-  if (ptr) Fail(GLQ_E_ALIGNMENT, "allocator.alloc returned %p, expected a multiple of alignment = %zu", ptr, kAlignment);
+  if (ptr)
+    Fail(GLQ_E_ALIGNMENT, "allocator.alloc returned %p, expected a multiple of alignment = %zu", ptr, kAlignment);
   Fail(host ? GLQ_E_OUT_OF_HOST_MEMORY : GLQ_E_OUT_OF_DEVICE_MEMORY, "cannot allocate %zu bytes of %s memory", bytes,
        host ? "host" : "device");
 }

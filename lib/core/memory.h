@@ -17,8 +17,7 @@ namespace glq {
 class Memory {
  public:
   // `cuda_device` is current while the allocator is asked for device memory; -1: there is none.
-  explicit Memory(const glq_allocator& allocator, int cuda_device = -1)
-      : allocator_(allocator), device_(cuda_device) {}
+  explicit Memory(const glq_allocator& allocator, int cuda_device = -1) : allocator_(allocator), device_(cuda_device) {}
   ~Memory() { Drain(); }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -43,8 +42,8 @@ class Memory {
   const int device_;
   std::atomic<int64_t> host_bytes_{0}, device_bytes_{0};
   std::mutex mutex_;
-  std::vector<Waiting> waiting_;      // guarded by `mutex_`, as the next
-  size_t live_device_blocks_ = 0;     // `waiting_` has room for these, too
+  std::vector<Waiting> waiting_;   // guarded by `mutex_`, as the next
+  size_t live_device_blocks_ = 0;  // `waiting_` has room for these, too
 };
 
 // A block that returns itself. Movable.
@@ -53,7 +52,10 @@ class Block {
   Block() = default;
   Block(Memory& memory, size_t bytes, int32_t kind)
       : memory_(&memory), ptr_(memory.Alloc(bytes, kind)), bytes_(bytes), kind_(kind) {}
-  Block(Block&& o) noexcept : memory_(o.memory_), ptr_(o.ptr_), bytes_(o.bytes_), kind_(o.kind_) { o.ptr_ = nullptr; o.bytes_ = 0; }
+  Block(Block&& o) noexcept : memory_(o.memory_), ptr_(o.ptr_), bytes_(o.bytes_), kind_(o.kind_) {
+    o.ptr_ = nullptr;
+    o.bytes_ = 0;
+  }
   Block& operator=(Block&& o) noexcept {
     if (this != &o) {
       Reset();
@@ -68,7 +70,9 @@ class Block {
     ptr_ = nullptr, bytes_ = 0;
   }
   template <typename T = void>
-  T* as() const { return static_cast<T*>(ptr_); }
+  T* as() const {
+    return static_cast<T*>(ptr_);
+  }
   size_t bytes() const { return bytes_; }
   int32_t kind() const { return kind_; }
 

@@ -23,9 +23,13 @@ void FillCudaInfo(glq_cuda_info* info) {
 
 int DeviceCount() { return 0; }
 
-void FillDeviceInfo(int index, glq_device_info*) { Fail(GLQ_E_UNSUPPORTED_BUILD, "device = cuda:%d, but %s", index, kMessage); }
+void FillDeviceInfo(int index, glq_device_info*) {
+  Fail(GLQ_E_UNSUPPORTED_BUILD, "device = cuda:%d, but %s", index, kMessage);
+}
 
-glq_allocator DefaultAllocator(int device) { Fail(GLQ_E_UNSUPPORTED_BUILD, "device = cuda:%d, but %s", device, kMessage); }
+glq_allocator DefaultAllocator(int device) {
+  Fail(GLQ_E_UNSUPPORTED_BUILD, "device = cuda:%d, but %s", device, kMessage);
+}
 
 std::unique_ptr<Backend> MakeBackend(int device, Memory&, uint32_t, const char*) {
   Fail(GLQ_E_UNSUPPORTED_BUILD, "device = cuda:%d, but %s", device, kMessage);

@@ -29,10 +29,14 @@ void Copy(const std::byte* from, std::byte* to, const Dim* dims, int ndim, int64
     return;
   }
   switch (size) {
-    case 1: return CopyRow<1>(from, to, d);
-    case 2: return CopyRow<2>(from, to, d);
-    case 4: return CopyRow<4>(from, to, d);
-    default: return CopyRow<8>(from, to, d);
+    case 1:
+      return CopyRow<1>(from, to, d);
+    case 2:
+      return CopyRow<2>(from, to, d);
+    case 4:
+      return CopyRow<4>(from, to, d);
+    default:
+      return CopyRow<8>(from, to, d);
   }
 }
 

@@ -14,20 +14,34 @@ namespace glq {
 // Size of a struct in the release that introduced it: no caller's can be smaller.
 template <typename T>
 inline constexpr uint32_t kFirstSize = 0;
-template <> inline constexpr uint32_t kFirstSize<glq_error_info> = 32;
-template <> inline constexpr uint32_t kFirstSize<glq_cuda_info> = 40;
-template <> inline constexpr uint32_t kFirstSize<glq_device_info> = 304;
-template <> inline constexpr uint32_t kFirstSize<glq_context_desc> = 72;
-template <> inline constexpr uint32_t kFirstSize<glq_context_info> = 48;
-template <> inline constexpr uint32_t kFirstSize<glq_op_query> = 48;
-template <> inline constexpr uint32_t kFirstSize<glq_op_support_info> = 280;
-template <> inline constexpr uint32_t kFirstSize<glq_tensor_info> = 72;
-template <> inline constexpr uint32_t kFirstSize<glq_e8p_desc> = 112;
-template <> inline constexpr uint32_t kFirstSize<glq_e8p_info> = 144;
-template <> inline constexpr uint32_t kFirstSize<glq_e8p_parts> = 64;
-template <> inline constexpr uint32_t kFirstSize<glq_launch_opts> = 16;
-template <> inline constexpr uint32_t kFirstSize<glq_quantizer_desc> = 80;
-template <> inline constexpr uint32_t kFirstSize<glq_quantizer_report> = 96;
+template <>
+inline constexpr uint32_t kFirstSize<glq_error_info> = 32;
+template <>
+inline constexpr uint32_t kFirstSize<glq_cuda_info> = 40;
+template <>
+inline constexpr uint32_t kFirstSize<glq_device_info> = 304;
+template <>
+inline constexpr uint32_t kFirstSize<glq_context_desc> = 72;
+template <>
+inline constexpr uint32_t kFirstSize<glq_context_info> = 48;
+template <>
+inline constexpr uint32_t kFirstSize<glq_op_query> = 48;
+template <>
+inline constexpr uint32_t kFirstSize<glq_op_support_info> = 280;
+template <>
+inline constexpr uint32_t kFirstSize<glq_tensor_info> = 72;
+template <>
+inline constexpr uint32_t kFirstSize<glq_e8p_desc> = 112;
+template <>
+inline constexpr uint32_t kFirstSize<glq_e8p_info> = 144;
+template <>
+inline constexpr uint32_t kFirstSize<glq_e8p_parts> = 64;
+template <>
+inline constexpr uint32_t kFirstSize<glq_launch_opts> = 16;
+template <>
+inline constexpr uint32_t kFirstSize<glq_quantizer_desc> = 80;
+template <>
+inline constexpr uint32_t kFirstSize<glq_quantizer_report> = 96;
 
 // More than any struct will have; a garbage size is refused instead of followed.
 inline constexpr uint32_t kMaxStructSize = 4096;
@@ -67,8 +81,9 @@ T ReadStruct(const char* name, const T* given) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (uint32_t i = sizeof(T); i < given->struct_size; ++i) {
     if (bytes[i] != 0) {
-      Fail(GLQ_E_STRUCT_SIZE, "%s.struct_size = %u with byte %u = %u, expected 0 beyond the %u bytes this library knows",
-           name, given->struct_size, i, bytes[i], static_cast<uint32_t>(sizeof(T)));
+      Fail(GLQ_E_STRUCT_SIZE,
+           "%s.struct_size = %u with byte %u = %u, expected 0 beyond the %u bytes this library knows", name,
+           given->struct_size, i, bytes[i], static_cast<uint32_t>(sizeof(T)));
     }
   }
   return out;

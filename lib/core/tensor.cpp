@@ -37,7 +37,8 @@ glq_view ViewOf(const DLManagedTensorVersioned& managed) {
   if (t.ndim < 0 || t.ndim > GLQ_MAX_NDIM) {
     Fail(GLQ_E_SHAPE, "managed.dl_tensor.ndim = %d, expected 0 to %d", t.ndim, GLQ_MAX_NDIM);
   }
-  if (t.ndim > 0 && !t.shape) Fail(GLQ_E_INVALID_ARGUMENT, "managed.dl_tensor.shape = NULL, expected %d extents", t.ndim);
+  if (t.ndim > 0 && !t.shape)
+    Fail(GLQ_E_INVALID_ARGUMENT, "managed.dl_tensor.shape = NULL, expected %d extents", t.ndim);
   glq_view view{};
   view.dtype = static_cast<glq_dtype>(t.dtype.code | t.dtype.bits << 8 | static_cast<uint32_t>(t.dtype.lanes) << 16);
   view.ndim = t.ndim;
@@ -49,12 +50,14 @@ glq_view ViewOf(const DLManagedTensorVersioned& managed) {
     std::copy_n(t.strides, t.ndim, view.strides);
   } else {
     for (int i = 0; i < t.ndim; ++i) {
-      if (t.shape[i] < 0) Fail(GLQ_E_SHAPE, "managed.dl_tensor.shape[%d] = %" PRId64 ", expected at least 0", i, t.shape[i]);
+      if (t.shape[i] < 0)
+        Fail(GLQ_E_SHAPE, "managed.dl_tensor.shape[%d] = %" PRId64 ", expected at least 0", i, t.shape[i]);
     }
     int64_t elements = 1;
     for (int i = 0; i < t.ndim; ++i) {
       if (__builtin_mul_overflow(elements, std::max<int64_t>(1, t.shape[i]), &elements)) {
-        Fail(GLQ_E_SHAPE, "managed.dl_tensor.shape[%d] = %" PRId64 ", expected fewer than 2^63 elements in all", i, t.shape[i]);
+        Fail(GLQ_E_SHAPE, "managed.dl_tensor.shape[%d] = %" PRId64 ", expected fewer than 2^63 elements in all", i,
+             t.shape[i]);
       }
     }
     SetCompactStrides(view);

@@ -68,13 +68,17 @@ TEST(Allocation, OperationsMakeNone) {
   const ContextPtr context = MakeContext(3);
   const TensorPtr a = MakeWeight(context.get(), la.Desc()), b = MakeWeight(context.get(), lb.Desc());
   constexpr int64_t kTokens = 40;
-  Array x(GLQ_DTYPE_F16, {kTokens, 200}), y(GLQ_DTYPE_F16, {kTokens, 200}), v(GLQ_DTYPE_F32, {kTokens, 256}), z(GLQ_DTYPE_F32, {kTokens, 112});
-  Array w(GLQ_DTYPE_F32, {100, 200}), rows(GLQ_DTYPE_F32, {112, 256}), dense_array(GLQ_DTYPE_BF16, {33, 200}), few(GLQ_DTYPE_F32, {16, 33});
-  Array codes(GLQ_DTYPE_U16, {16, 8}), packed(GLQ_DTYPE_I64, {1, 1, 8, 4}), copy(GLQ_DTYPE_F16, {kTokens, 200}), scratch(GLQ_DTYPE_U8, {1 << 22});
+  Array x(GLQ_DTYPE_F16, {kTokens, 200}), y(GLQ_DTYPE_F16, {kTokens, 200}), v(GLQ_DTYPE_F32, {kTokens, 256}),
+      z(GLQ_DTYPE_F32, {kTokens, 112});
+  Array w(GLQ_DTYPE_F32, {100, 200}), rows(GLQ_DTYPE_F32, {112, 256}), dense_array(GLQ_DTYPE_BF16, {33, 200}),
+      few(GLQ_DTYPE_F32, {16, 33});
+  Array codes(GLQ_DTYPE_U16, {16, 8}), packed(GLQ_DTYPE_I64, {1, 1, 8, 4}), copy(GLQ_DTYPE_F16, {kTokens, 200}),
+      scratch(GLQ_DTYPE_U8, {1 << 22});
   std::memset(x.data(), 0x35, x.bytes());
   std::memset(dense_array.data(), 0, dense_array.bytes());
   const TensorPtr dense = MakeDense(context.get(), dense_array);
-  const glq_view xv = x.view(), vv = v.view(), zv = z.view(), wv = w.view(), rv = rows.view(), fv = few.view(), cv = codes.view(), pv = packed.view(), copyv = copy.view();
+  const glq_view xv = x.view(), vv = v.view(), zv = z.view(), wv = w.view(), rv = rows.view(), fv = few.view(),
+                 cv = codes.view(), pv = packed.view(), copyv = copy.view();
   glq_view yv[2] = {y.view(), y.view()}, xb = x.view(), xg = x.view();
   for (int i = 0; i < 2; ++i) yv[i].shape[1] = 100, yv[i].data = y.as<uint16_t>() + 100 * i;
   xb.dtype = GLQ_DTYPE_BF16, xb.shape[0] = 16;
@@ -89,7 +93,8 @@ TEST(Allocation, OperationsMakeNone) {
   glq_context* c = context.get();
   const std::vector<Named> calls = {
       {"fused_linear", [&] { return glq_fused_linear_e8p(c, nullptr, a.get(), &xv, &yv[0], &workspace, &opts); }},
-      {"fused_linear_group", [&] { return glq_fused_linear_e8p_group(c, nullptr, group, 2, &xv, yv, &workspace, nullptr); }},
+      {"fused_linear_group",
+       [&] { return glq_fused_linear_e8p_group(c, nullptr, group, 2, &xv, yv, &workspace, nullptr); }},
       {"rht_input", [&] { return glq_rht_input(c, nullptr, a.get(), &xv, &vv, &workspace, nullptr); }},
       {"matmul", [&] { return glq_matmul_e8p(c, nullptr, a.get(), &vv, &zv, &workspace, nullptr); }},
       {"rht_output", [&] { return glq_rht_output(c, nullptr, a.get(), &zv, &yv[0], &workspace, nullptr); }},

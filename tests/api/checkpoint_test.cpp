@@ -119,7 +119,11 @@ TEST(Checkpoint, WeightsFromTheFileAreTheContractsBytes) {
       const std::string key = name.substr(prefix.size());
       if (key.rfind("Q", 0) != 0 && key.rfind("S", 0) != 0 && key.rfind("inv", 0) != 0 && key != "Wscale") continue;
       const GoldenArray a = golden.Load(name);
-      StTensor t{a.dtype == "i64" ? "I64" : a.dtype == "f16" ? "F16" : "F32", a.shape, {reinterpret_cast<const char*>(a.bytes.data()), a.bytes.size()}};
+      StTensor t{a.dtype == "i64"   ? "I64"
+                 : a.dtype == "f16" ? "F16"
+                                    : "F32",
+                 a.shape,
+                 {reinterpret_cast<const char*>(a.bytes.data()), a.bytes.size()}};
       if (t.dtype == "F32") t.shape.clear();
       f.tensors["model.l." + key] = t;
     }
@@ -266,7 +270,8 @@ TEST(Checkpoint, Misuse) {
   const glq_view before = view;
   glq_e8p_desc desc = GLQ_E8P_DESC_INIT;
   for (glq_checkpoint* handle : {bogus, dead}) {
-    EXPECT_FAILS(glq_checkpoint_tensor_count, (handle, &count), GLQ_E_BAD_HANDLE, "checkpoint = 0x", "live glq_checkpoint");
+    EXPECT_FAILS(glq_checkpoint_tensor_count, (handle, &count), GLQ_E_BAD_HANDLE, "checkpoint = 0x",
+                 "live glq_checkpoint");
     EXPECT_FAILS(glq_checkpoint_tensor_name, (handle, 0, &name), GLQ_E_BAD_HANDLE, "live glq_checkpoint");
     EXPECT_FAILS(glq_checkpoint_tensor, (handle, "l.SU", &view), GLQ_E_BAD_HANDLE, "live glq_checkpoint");
     EXPECT_FAILS(glq_checkpoint_layer_count, (handle, &count), GLQ_E_BAD_HANDLE, "live glq_checkpoint");
@@ -281,7 +286,8 @@ TEST(Checkpoint, Misuse) {
   EXPECT_FAILS(glq_checkpoint_layer_count, (file.get(), nullptr), GLQ_E_INVALID_ARGUMENT, "count = NULL");
   EXPECT_EQ(count, 7);
   EXPECT_FAILS(glq_checkpoint_tensor_name, (file.get(), 0, nullptr), GLQ_E_INVALID_ARGUMENT, "name = NULL");
-  EXPECT_FAILS(glq_checkpoint_tensor_name, (file.get(), -1, &name), GLQ_E_NOT_FOUND, "index = -1", "expected 0 to 6 - 1");
+  EXPECT_FAILS(glq_checkpoint_tensor_name, (file.get(), -1, &name), GLQ_E_NOT_FOUND, "index = -1",
+               "expected 0 to 6 - 1");
   EXPECT_FAILS(glq_checkpoint_tensor_name, (file.get(), 6, &name), GLQ_E_NOT_FOUND, "index = 6", "expected 0 to 6 - 1");
   EXPECT_FAILS(glq_checkpoint_layer_name, (file.get(), 0, nullptr), GLQ_E_INVALID_ARGUMENT, "name = NULL");
   EXPECT_FAILS(glq_checkpoint_layer_name, (file.get(), 1, &name), GLQ_E_NOT_FOUND, "index = 1", "expected 0 to 1 - 1");
@@ -295,7 +301,8 @@ TEST(Checkpoint, Misuse) {
   EXPECT_FAILS(glq_checkpoint_layer, (file.get(), "l", nullptr), GLQ_E_INVALID_ARGUMENT, "desc = NULL");
   EXPECT_FAILS(glq_checkpoint_layer, (file.get(), "m", &desc), GLQ_E_NOT_FOUND, "name = \"m\"", "1 E8P layers");
   desc.struct_size = 7;
-  EXPECT_FAILS(glq_checkpoint_layer, (file.get(), "l", &desc), GLQ_E_STRUCT_SIZE, "desc.struct_size = 7", "expected 112");
+  EXPECT_FAILS(glq_checkpoint_layer, (file.get(), "l", &desc), GLQ_E_STRUCT_SIZE, "desc.struct_size = 7",
+               "expected 112");
   glq_checkpoint_destroy(nullptr);
 }
 
@@ -317,28 +324,68 @@ TEST(Checkpoint, LayersThatDoNotFitAreRefusedByName) {
   refused(2, [](F& f) { f.tensors.erase("l.Wscale"); }, {"l.Wscale is missing"});
   refused(3, [](F& f) { f.tensors.erase("l.Qidxs_e8p"); }, {"l.Qidxs_e8p is missing"});
   refused(3, [](F& f) { f.tensors.erase("l.inv_resid_scale"); }, {"l.Qidxs2_e81b is there without l.inv_resid_scale"});
-  refused(5, [](F& f) { f.tensors.erase("l.inv_resid_scale2"); }, {"l.Qidxs3_e81b is there without l.inv_resid_scale2"});
+  refused(5, [](F& f) { f.tensors.erase("l.inv_resid_scale2"); },
+          {"l.Qidxs3_e81b is there without l.inv_resid_scale2"});
   refused(8, [](F& f) { f.tensors.erase("l.inv_resid_scale3"); }, {"l.Qidxs4_e8p is there without l.inv_resid_scale3"});
-  refused(3, [](F& f) { f.tensors.erase("l.Qidxs2_e81b"); }, {"l.inv_resid_scale is there without l.Qidxs2_e8p or l.Qidxs2_e81b"});
-  refused(6, [](F& f) { f.tensors.erase("l.Qidxs2_e8p"), f.tensors.erase("l.inv_resid_scale"); }, {"l.Qidxs3_e8p is there without l.Qidxs2_e8p"});
-  refused(4, [](F& f) { f.tensors["l.Qidxs2_e81b"] = {"I64", {32, 2}, std::string(512, '\0')}; }, {"l.Qidxs2_e8p and l.Qidxs2_e81b are both there"});
-  refused(3, [](F& f) { f.tensors["l.Qidxs3_e8p"] = f.tensors["l.Qidxs_e8p"], f.tensors["l.inv_resid_scale2"] = f.tensors["l.inv_resid_scale"]; }, {"l.Qidxs3_e8p follows an E81B stage"});
-  refused(2, [](F& f) { f.tensors["l.Qidxs_e81b"] = {"I64", {32, 2}, std::string(512, '\0')}; }, {"l.Qidxs_e8p and l.Qidxs_e81b"});
+  refused(3, [](F& f) { f.tensors.erase("l.Qidxs2_e81b"); },
+          {"l.inv_resid_scale is there without l.Qidxs2_e8p or l.Qidxs2_e81b"});
+  refused(6, [](F& f) { f.tensors.erase("l.Qidxs2_e8p"), f.tensors.erase("l.inv_resid_scale"); },
+          {"l.Qidxs3_e8p is there without l.Qidxs2_e8p"});
+  refused(4,
+          [](F& f) {
+            f.tensors["l.Qidxs2_e81b"] = {"I64", {32, 2}, std::string(512, '\0')};
+          },
+          {"l.Qidxs2_e8p and l.Qidxs2_e81b are both there"});
+  refused(3,
+          [](F& f) {
+            f.tensors["l.Qidxs3_e8p"] = f.tensors["l.Qidxs_e8p"],
+            f.tensors["l.inv_resid_scale2"] = f.tensors["l.inv_resid_scale"];
+          },
+          {"l.Qidxs3_e8p follows an E81B stage"});
+  refused(2,
+          [](F& f) {
+            f.tensors["l.Qidxs_e81b"] = {"I64", {32, 2}, std::string(512, '\0')};
+          },
+          {"l.Qidxs_e8p and l.Qidxs_e81b"});
   refused(4, [](F& f) { f.tensors["l.inv_resid_scale"].bytes = F32(0); }, {"l.inv_resid_scale is 0", "l.Qidxs2_e8p"});
   refused(4, [](F& f) { f.tensors["l.inv_resid_scale"].bytes = F32(NAN); }, {"l.inv_resid_scale is", "nan"});
   refused(2, [](F& f) { f.tensors["l.Wscale"].bytes = F32(INFINITY); }, {"l.Wscale is inf"});
   refused(2, [](F& f) { f.tensors["l.Wscale"] = {"F32", {2}, F32(1) + F32(1)}; }, {"l.Wscale is not a single number"});
   refused(2, [](F& f) { f.tensors["l.Wscale"] = {"F16", {}, "ab"}; }, {"l.Wscale is F16, expected F32"});
   refused(2, [](F& f) { f.tensors["l.SU"].dtype = "BF16"; }, {"l.SU is BF16, expected F16"});
-  refused(2, [](F& f) { f.tensors["l.SU"] = {"F16", {31}, std::string(62, 'a')}; }, {"l.SU is of shape [31], expected [32]"});
-  refused(2, [](F& f) { f.tensors["l.SV"] = {"F16", {64, 2}, std::string(256, 'a')}; }, {"l.SV is of shape [64, 2], expected [128]"});
-  refused(4, [](F& f) { f.tensors["l.Qidxs2_e8p"] = {"I64", {2, 1, 8, 4}, std::string(512, 'a')}; }, {"l.Qidxs2_e8p is of shape [2, 1, 8, 4], expected [2, 2, 8, 4]"});
-  refused(2, [](F& f) { f.tensors["l.Qidxs_e8p"].shape = {2, 2, 4, 8}; }, {"l.Qidxs_e8p is of shape [2, 2, 4, 8], expected [2, 2, 8, 4]"});
+  refused(2,
+          [](F& f) {
+            f.tensors["l.SU"] = {"F16", {31}, std::string(62, 'a')};
+          },
+          {"l.SU is of shape [31], expected [32]"});
+  refused(2,
+          [](F& f) {
+            f.tensors["l.SV"] = {"F16", {64, 2}, std::string(256, 'a')};
+          },
+          {"l.SV is of shape [64, 2], expected [128]"});
+  refused(4,
+          [](F& f) {
+            f.tensors["l.Qidxs2_e8p"] = {"I64", {2, 1, 8, 4}, std::string(512, 'a')};
+          },
+          {"l.Qidxs2_e8p is of shape [2, 1, 8, 4], expected [2, 2, 8, 4]"});
+  refused(2,
+          [](F& f) {
+            f.tensors["l.Qidxs_e8p"].shape = {2, 2, 4, 8};
+          },
+          {"l.Qidxs_e8p is of shape [2, 2, 4, 8], expected [2, 2, 8, 4]"});
   refused(2, [](F& f) { f.tensors["l.Qidxs_e8p"].shape = {4, 8, 4}; }, {"l.Qidxs_e8p is not I64 of rank 4"});
   refused(2, [](F& f) { f.tensors["l.Qidxs_e8p"].dtype = "U64"; }, {"l.Qidxs_e8p is not I64"});
-  refused(2, [](F& f) { f.tensors["l.Qidxs_e8p"] = {"I64", {0, 2, 8, 4}, ""}; }, {"l.Qidxs_e8p is of a dimension that is 0"});
+  refused(2,
+          [](F& f) {
+            f.tensors["l.Qidxs_e8p"] = {"I64", {0, 2, 8, 4}, ""};
+          },
+          {"l.Qidxs_e8p is of a dimension that is 0"});
   refused(2, [](F& f) { f.tensors["l.bias"] = {"I64", {1}, std::string(8, 'a')}; }, {"l.bias is I64"});
-  refused(2, [](F& f) { f.tensors["l.bias"] = {"F32", {33}, std::string(132, 'a')}; }, {"l.bias has 33 elements, expected 1 to 32"});
+  refused(2,
+          [](F& f) {
+            f.tensors["l.bias"] = {"F32", {33}, std::string(132, 'a')};
+          },
+          {"l.bias has 33 elements, expected 1 to 32"});
   refused(2, [](F& f) { f.tensors["l.bias"] = {"F32", {}, F32(1)}; }, {"l.bias is not of rank 1"});
   refused(2, [](F& f) { f.metadata["glq.layers"] = "nonsense"; }, {"glq.layers", "not valid JSON"});
   refused(2, [](F& f) { f.metadata["glq.layers"] = R"({"l": [33, 1]})"; }, {"padded [32, 128]", "[33, 1]"});
@@ -348,7 +395,11 @@ TEST(Checkpoint, LayersThatDoNotFitAreRefusedByName) {
   refused(2, [](F& f) { f.metadata["glq.layers"] = R"({"l": [-1, 3]})"; }, {"glq.layers"});
   refused(2, [](F& f) { f.metadata["glq.layers"] = R"({"l": {"a": 1}})"; }, {"glq.layers"});
   refused(2, [](F& f) { f.metadata["glq.layers"] = R"({"l": [3, 3], "l": [4, 3]})"; }, {"contradict"});
-  refused(2, [](F& f) { f.metadata["glq.layers"] = R"({"l": [8, 3]})", f.tensors["l.bias"] = {"F16", {9}, std::string(18, 'a')}; }, {"l.bias has 9 elements", "says 8 rows"});
+  refused(2,
+          [](F& f) {
+            f.metadata["glq.layers"] = R"({"l": [8, 3]})", f.tensors["l.bias"] = {"F16", {9}, std::string(18, 'a')};
+          },
+          {"l.bias has 9 elements", "says 8 rows"});
 }
 
 }  // namespace

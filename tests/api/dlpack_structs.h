@@ -28,9 +28,23 @@ struct DlpackArray {
   explicit DlpackArray(Array& array) : shape(array.shape()) {
     const glq_view v = array.view();
     strides.assign(v.strides, v.strides + v.ndim);
-    managed = {1, 3, this, [](DLManagedTensorVersioned* self) { ++static_cast<DlpackArray*>(reinterpret_cast<Dlpack*>(self)->manager)->deleted; },
-               0, v.data, 1, 0, v.ndim, static_cast<uint8_t>(v.dtype & 255), static_cast<uint8_t>(v.dtype >> 8 & 255),
-               static_cast<uint16_t>(v.dtype >> 16), shape.data(), strides.data(), 0};
+    managed = {1,
+               3,
+               this,
+               [](DLManagedTensorVersioned* self) {
+                 ++static_cast<DlpackArray*>(reinterpret_cast<Dlpack*>(self)->manager)->deleted;
+               },
+               0,
+               v.data,
+               1,
+               0,
+               v.ndim,
+               static_cast<uint8_t>(v.dtype & 255),
+               static_cast<uint8_t>(v.dtype >> 8 & 255),
+               static_cast<uint16_t>(v.dtype >> 16),
+               shape.data(),
+               strides.data(),
+               0};
   }
   DLManagedTensorVersioned* get() { return reinterpret_cast<DLManagedTensorVersioned*>(&managed); }
   std::vector<int64_t> shape, strides;

@@ -24,7 +24,8 @@ inline int64_t SizeOf(glq_dtype dtype) { return (dtype >> 8 & 255) / 8; }
 class Array {
  public:
   Array() = default;
-  Array(glq_dtype dtype, std::vector<int64_t> shape, const void* values = nullptr) : dtype_(dtype), shape_(std::move(shape)) {
+  Array(glq_dtype dtype, std::vector<int64_t> shape, const void* values = nullptr)
+      : dtype_(dtype), shape_(std::move(shape)) {
     int64_t n = SizeOf(dtype);
     for (const int64_t e : shape_) n *= e;
     bytes_ = static_cast<size_t>(n);
@@ -47,7 +48,9 @@ class Array {
   void* data() { return memory_.data() + offset_; }
   const void* data() const { return memory_.data() + offset_; }
   template <typename T>
-  T* as() { return static_cast<T*>(data()); }
+  T* as() {
+    return static_cast<T*>(data());
+  }
   size_t bytes() const { return bytes_; }
   const std::vector<int64_t>& shape() const { return shape_; }
   std::vector<unsigned char> values() const {
@@ -96,7 +99,9 @@ inline Array ArrayOf(const Golden& golden, const std::string& name) {
 // The stored tensors of a golden layer, such as "bd_96x192/b3", as a descriptor.
 struct GoldenLayer {
   GoldenLayer(const Golden& golden, const std::string& name) {
-    const auto scalar = [&](const char* key) { return static_cast<double>(golden.Load<float>(name + "/" + key).at(0)); };
+    const auto scalar = [&](const char* key) {
+      return static_cast<double>(golden.Load<float>(name + "/" + key).at(0));
+    };
     const size_t slash = name.find('/');
     const std::string dims = name.substr(name.find('_') + 1, slash - name.find('_') - 1);
     desc.out_features = std::stoll(dims);
@@ -208,7 +213,8 @@ inline Array FusedLinear(glq_context* context, const glq_tensor* weight, const A
   Scratch scratch(bytes);
   Array y(y_dtype, {tokens, info.out_features});
   const glq_view xv = x.view(), yv = y.view();
-  EXPECT_EQ(glq_fused_linear_e8p(context, nullptr, weight, &xv, &yv, &scratch.workspace, nullptr), GLQ_OK) << LastMessage();
+  EXPECT_EQ(glq_fused_linear_e8p(context, nullptr, weight, &xv, &yv, &scratch.workspace, nullptr), GLQ_OK)
+      << LastMessage();
   EXPECT_TRUE(y.GuardsIntact());
   EXPECT_TRUE(scratch.array.GuardsIntact());
   return y;

@@ -93,17 +93,47 @@ TEST_F(HostileCheckpoint, RandomMutationsOfTheHeader) {
   uint64_t length;
   std::memcpy(&length, good.data(), 8);
   const std::string header = good.substr(8, length), data = good.substr(8 + length);
-  const char* pieces[] = {"{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "1e999", "0", "18446744073709551615", "9223372036854775808",
-                          "99999999999999999999999", "\"shape\"", "\"dtype\"", "\"data_offsets\"", "\"__metadata__\"", "\"I64\"", "\\u0000", "\xC0\x80", "\xFF", " "};
+  const char* pieces[] = {"{",
+                          "}",
+                          "[",
+                          "]",
+                          ",",
+                          ":",
+                          "\"",
+                          "null",
+                          "true",
+                          "-1",
+                          "1e999",
+                          "0",
+                          "18446744073709551615",
+                          "9223372036854775808",
+                          "99999999999999999999999",
+                          "\"shape\"",
+                          "\"dtype\"",
+                          "\"data_offsets\"",
+                          "\"__metadata__\"",
+                          "\"I64\"",
+                          "\\u0000",
+                          "\xC0\x80",
+                          "\xFF",
+                          " "};
   for (int i = 0; i < 6000; ++i) {
     std::string h = header;
     for (unsigned edits = 1 + random() % 3; edits > 0; --edits) {
       const size_t at = random() % h.size();
       switch (random() % 5) {
-        case 0: h[at] = static_cast<char>(random()); break;
-        case 1: h.erase(at, 1 + random() % 8); break;
-        case 2: h.insert(at, pieces[random() % (sizeof(pieces) / sizeof(pieces[0]))]); break;
-        case 3: h.insert(at, h.substr(random() % h.size(), random() % 40)); break;
+        case 0:
+          h[at] = static_cast<char>(random());
+          break;
+        case 1:
+          h.erase(at, 1 + random() % 8);
+          break;
+        case 2:
+          h.insert(at, pieces[random() % (sizeof(pieces) / sizeof(pieces[0]))]);
+          break;
+        case 3:
+          h.insert(at, h.substr(random() % h.size(), random() % 40));
+          break;
         default: {  // another number
           const size_t digit = h.find_first_of("0123456789", at);
           if (digit != std::string::npos) h[digit] = static_cast<char>('0' + random() % 10);
@@ -138,7 +168,9 @@ TEST_F(HostileCheckpoint, Lengths) {
 }
 
 TEST_F(HostileCheckpoint, Headers) {
-  const auto entry = [](const std::string& fields) { return WithHeader("{\"a\": {" + fields + "}}", "0123456789abcdef"); };
+  const auto entry = [](const std::string& fields) {
+    return WithHeader("{\"a\": {" + fields + "}}", "0123456789abcdef");
+  };
   Refused(WithHeader("[]"), "an array is not expected");
   Refused(WithHeader("3"), "a number is not expected");
   Refused(WithHeader("{\"a\": 3}"), "a number is not expected");
@@ -168,12 +200,19 @@ TEST_F(HostileCheckpoint, Headers) {
   std::string shape = "1";
   for (int i = 0; i < 64; ++i) shape += ", 1";
   Refused(entry("\"dtype\": \"U8\", \"shape\": [" + shape + "], \"data_offsets\": [0, 1]"), "rank");
-  Refused(WithHeader(R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "b": {"dtype": "U8", "shape": [4], "data_offsets": [3, 7]}})", "01234567"),
-          "\"b\" begins at 3, expected at least 4, where \"a\" ends");
-  Refused(WithHeader(R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "a": {"dtype": "U8", "shape": [4], "data_offsets": [4, 8]}})", "01234567"),
-          "\"a\" is there twice");
+  Refused(
+      WithHeader(
+          R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "b": {"dtype": "U8", "shape": [4], "data_offsets": [3, 7]}})",
+          "01234567"),
+      "\"b\" begins at 3, expected at least 4, where \"a\" ends");
+  Refused(
+      WithHeader(
+          R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "a": {"dtype": "U8", "shape": [4], "data_offsets": [4, 8]}})",
+          "01234567"),
+      "\"a\" is there twice");
   Refused(WithHeader(R"({"a\u0000b": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}})", "0123"), "NUL");
-  Refused(WithHeader("{\"a\xFF\": {\"dtype\": \"U8\", \"shape\": [4], \"data_offsets\": [0, 4]}}", "0123"), "not valid JSON");
+  Refused(WithHeader("{\"a\xFF\": {\"dtype\": \"U8\", \"shape\": [4], \"data_offsets\": [0, 4]}}", "0123"),
+          "not valid JSON");
   Refused(WithHeader(R"({"\uD800": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}})", "0123"), "not valid JSON");
   Refused(WithHeader(R"({"__metadata__": 3})"), "a number is not expected");
   Refused(WithHeader(R"({"__metadata__": {"a": 3}})"), "a number is not expected");
@@ -183,9 +222,12 @@ TEST_F(HostileCheckpoint, Headers) {
 }
 
 TEST_F(HostileCheckpoint, WellFormedOddities) {
-  for (const std::string& header : {std::string("{}"), std::string("{}        "), std::string(R"({"__metadata__": {}})"),
-                                    std::string(R"({"a": {"data_offsets": [0, 0], "shape": [0, 9223372036854775807, 9223372036854775807], "dtype": "F64"}})"),
-                                    std::string("{\"\": {\"dtype\": \"U8\", \"shape\": [], \"data_offsets\": [1, 2]}}")}) {
+  for (
+      const std::string& header :
+      {std::string("{}"), std::string("{}        "), std::string(R"({"__metadata__": {}})"),
+       std::string(
+           R"({"a": {"data_offsets": [0, 0], "shape": [0, 9223372036854775807, 9223372036854775807], "dtype": "F64"}})"),
+       std::string("{\"\": {\"dtype\": \"U8\", \"shape\": [], \"data_offsets\": [1, 2]}}")}) {
     WriteFile(path_, WithHeader(header, "abc"));
     EXPECT_EQ(Use(path_, context_.get()), GLQ_OK) << header << LastMessage();
   }

@@ -76,8 +76,9 @@ TEST(Lifetime, HandlesGoInAnyOrder) {
     ASSERT_EQ(glq_context_get_info(context, &info), GLQ_OK);
     EXPECT_EQ(static_cast<size_t>(info.host_bytes), ledger.live);
     EXPECT_GT(ledger.live, 0u);
-    std::vector<std::function<void()>> ends = {[&] { glq_context_destroy(context); }, [&] { glq_tensor_destroy(weight); },
-                                              [&] { glq_tensor_destroy(dense); }, [&] { glq_quantizer_destroy(quantizer); }};
+    std::vector<std::function<void()>> ends = {[&] { glq_context_destroy(context); },
+                                               [&] { glq_tensor_destroy(weight); }, [&] { glq_tensor_destroy(dense); },
+                                               [&] { glq_quantizer_destroy(quantizer); }};
     std::vector<int> sequence = {0, 1, 2, 3};
     for (int i = 0; i < order; ++i) std::next_permutation(sequence.begin(), sequence.end());
     for (const int i : sequence) {
@@ -109,7 +110,9 @@ TEST(Lifetime, RetainedTensorsNeedAsManyDestroys) {
   const glq_view v = a.view();
   int released = 0;
   glq_tensor* t = nullptr;
-  ASSERT_EQ(glq_tensor_borrow(context.get(), &v, [](void* user) { ++*static_cast<int*>(user); }, &released, &t), GLQ_OK);
+  ASSERT_EQ(glq_tensor_borrow(
+                context.get(), &v, [](void* user) { ++*static_cast<int*>(user); }, &released, &t),
+            GLQ_OK);
   for (int i = 0; i < 3; ++i) ASSERT_EQ(glq_tensor_retain(t), GLQ_OK);
   for (int i = 0; i < 3; ++i) glq_tensor_destroy(t);
   EXPECT_EQ(released, 0);
@@ -179,7 +182,8 @@ TEST(Lifetime, DlpackWithoutStridesWithAnOffsetAndWithoutADeleter) {
   const ContextPtr context = MakeContext();
   Array a(GLQ_DTYPE_F32, {4, 6});
   DlpackArray producer(a);
-  producer.managed.strides = nullptr, producer.managed.byte_offset = 24, producer.shape[0] = 3, producer.managed.deleter = nullptr;
+  producer.managed.strides = nullptr, producer.managed.byte_offset = 24, producer.shape[0] = 3,
+  producer.managed.deleter = nullptr;
   glq_tensor* t = nullptr;
   ASSERT_EQ(glq_tensor_import_dlpack(context.get(), producer.get(), &t), GLQ_OK) << LastMessage();
   glq_view v;
@@ -190,11 +194,13 @@ TEST(Lifetime, DlpackWithoutStridesWithAnOffsetAndWithoutADeleter) {
 
 TEST(Lifetime, CopiesOfAnyStrides) {
   const ContextPtr context = MakeContext();
-  Array a(GLQ_DTYPE_I32, {2, 3, 4}), b(GLQ_DTYPE_I32, {4, 3, 2}), reversed(GLQ_DTYPE_I32, {24}), row(GLQ_DTYPE_I32, {4});
+  Array a(GLQ_DTYPE_I32, {2, 3, 4}), b(GLQ_DTYPE_I32, {4, 3, 2}), reversed(GLQ_DTYPE_I32, {24}),
+      row(GLQ_DTYPE_I32, {4});
   for (int i = 0; i < 24; ++i) a.as<int32_t>()[i] = i;
   const glq_view av = a.view();
   glq_view turned = b.view();  // b as [2, 3, 4]
-  turned.shape[0] = 2, turned.shape[1] = 3, turned.shape[2] = 4, turned.strides[0] = 1, turned.strides[1] = 2, turned.strides[2] = 6;
+  turned.shape[0] = 2, turned.shape[1] = 3, turned.shape[2] = 4, turned.strides[0] = 1, turned.strides[1] = 2,
+  turned.strides[2] = 6;
   ASSERT_EQ(glq_view_copy(context.get(), nullptr, &av, &turned), GLQ_OK) << LastMessage();
   for (int i = 0; i < 2; ++i) {
     for (int j = 0; j < 3; ++j) {
@@ -225,10 +231,13 @@ TEST(Lifetime, AnAllocatorThatRefusesOrErrsIsReported) {
   const glq_view v = a.view();
   glq_tensor* t = nullptr;
   ledger.refuse = true;
-  EXPECT_FAILS(glq_tensor_create, (context.get(), &v, &t), GLQ_E_OUT_OF_HOST_MEMORY, "cannot allocate 32 bytes of host memory");
-  EXPECT_FAILS(glq_tensor_create_e8p, (context.get(), nullptr, &layer.Desc(), &t), GLQ_E_OUT_OF_HOST_MEMORY, "cannot allocate");
+  EXPECT_FAILS(glq_tensor_create, (context.get(), &v, &t), GLQ_E_OUT_OF_HOST_MEMORY,
+               "cannot allocate 32 bytes of host memory");
+  EXPECT_FAILS(glq_tensor_create_e8p, (context.get(), nullptr, &layer.Desc(), &t), GLQ_E_OUT_OF_HOST_MEMORY,
+               "cannot allocate");
   ledger.refuse = false, ledger.skew = 64;
-  EXPECT_FAILS(glq_tensor_create, (context.get(), &v, &t), GLQ_E_ALIGNMENT, "allocator.alloc returned 0x", "alignment = 256");
+  EXPECT_FAILS(glq_tensor_create, (context.get(), &v, &t), GLQ_E_ALIGNMENT, "allocator.alloc returned 0x",
+               "alignment = 256");
   ledger.skew = 0;
   EXPECT_EQ(ledger.live, 0u);
   ASSERT_EQ(glq_tensor_create(context.get(), &v, &t), GLQ_OK);
@@ -266,9 +275,12 @@ TEST(Lifetime, TheLoggerHearsOfFailuresAndPlans) {
       const ContextPtr context(CreateWith([&](auto& d) { d.logger = &logger; }));
       const TensorPtr weight = MakeWeight(context.get(), layer.Desc());
       FusedLinear(context.get(), weight.get(), ArrayOf(golden, "bd_48x80/x"), GLQ_DTYPE_F32);
-      EXPECT_EQ(glq_fused_linear_e8p(context.get(), nullptr, weight.get(), nullptr, nullptr, nullptr, nullptr), GLQ_E_INVALID_ARGUMENT);
+      EXPECT_EQ(glq_fused_linear_e8p(context.get(), nullptr, weight.get(), nullptr, nullptr, nullptr, nullptr),
+                GLQ_E_INVALID_ARGUMENT);
     }
-    const auto count = [&](int32_t l) { return std::count_if(messages.begin(), messages.end(), [l](const Message& m) { return m.level == l; }); };
+    const auto count = [&](int32_t l) {
+      return std::count_if(messages.begin(), messages.end(), [l](const Message& m) { return m.level == l; });
+    };
     EXPECT_EQ(count(GLQ_LOG_ERROR), 1);
     EXPECT_EQ(count(GLQ_LOG_INFO), level >= GLQ_LOG_INFO ? 2 : 0);
     EXPECT_EQ(count(GLQ_LOG_DEBUG), level >= GLQ_LOG_DEBUG ? 1 : 0);

@@ -43,16 +43,20 @@ TEST_P(GoldenLinear, ThePiecesGiveTheWhole) {
   const int64_t tokens = x.shape()[0];
   glq_e8p_info info = GLQ_E8P_INFO_INIT;
   ASSERT_EQ(glq_e8p_get_info(weight.get(), &info), GLQ_OK);
-  Array v(GLQ_DTYPE_F32, {tokens, info.padded_in}), z(GLQ_DTYPE_F32, {tokens, info.padded_out}), y(GLQ_DTYPE_F16, {tokens, info.out_features});
+  Array v(GLQ_DTYPE_F32, {tokens, info.padded_in}), z(GLQ_DTYPE_F32, {tokens, info.padded_out}),
+      y(GLQ_DTYPE_F16, {tokens, info.out_features});
   size_t bytes[3];
   ASSERT_EQ(glq_rht_input_workspace(context_.get(), weight.get(), tokens, nullptr, &bytes[0]), GLQ_OK);
   ASSERT_EQ(glq_matmul_e8p_workspace(context_.get(), weight.get(), tokens, nullptr, &bytes[1]), GLQ_OK);
   ASSERT_EQ(glq_rht_output_workspace(context_.get(), weight.get(), tokens, nullptr, &bytes[2]), GLQ_OK);
   Scratch s0(bytes[0]), s1(bytes[1]), s2(bytes[2]);
   const glq_view xv = x.view(), vv = v.view(), zv = z.view(), yv = y.view();
-  ASSERT_EQ(glq_rht_input(context_.get(), nullptr, weight.get(), &xv, &vv, &s0.workspace, nullptr), GLQ_OK) << LastMessage();
-  ASSERT_EQ(glq_matmul_e8p(context_.get(), nullptr, weight.get(), &vv, &zv, &s1.workspace, nullptr), GLQ_OK) << LastMessage();
-  ASSERT_EQ(glq_rht_output(context_.get(), nullptr, weight.get(), &zv, &yv, &s2.workspace, nullptr), GLQ_OK) << LastMessage();
+  ASSERT_EQ(glq_rht_input(context_.get(), nullptr, weight.get(), &xv, &vv, &s0.workspace, nullptr), GLQ_OK)
+      << LastMessage();
+  ASSERT_EQ(glq_matmul_e8p(context_.get(), nullptr, weight.get(), &vv, &zv, &s1.workspace, nullptr), GLQ_OK)
+      << LastMessage();
+  ASSERT_EQ(glq_rht_output(context_.get(), nullptr, weight.get(), &zv, &yv, &s2.workspace, nullptr), GLQ_OK)
+      << LastMessage();
   EXPECT_EQ(y.values(), ArrayOf(exact_, GetParam() + "/y_exact_f16").values());
   EXPECT_TRUE(v.GuardsIntact() && z.GuardsIntact() && y.GuardsIntact());
   EXPECT_TRUE(s0.array.GuardsIntact() && s1.array.GuardsIntact() && s2.array.GuardsIntact());
@@ -120,7 +124,8 @@ TEST_F(Linear, DequantizeComesCloseToTheQuantizersWeight) {
     ASSERT_EQ(glq_dequantize_workspace(context_.get(), weight.get(), nullptr, &bytes), GLQ_OK);
     Scratch scratch(bytes);
     const glq_view view = w.view();
-    ASSERT_EQ(glq_dequantize(context_.get(), nullptr, weight.get(), &view, &scratch.workspace, nullptr), GLQ_OK) << LastMessage();
+    ASSERT_EQ(glq_dequantize(context_.get(), nullptr, weight.get(), &view, &scratch.workspace, nullptr), GLQ_OK)
+        << LastMessage();
     double difference = 0, norm = 0;
     for (size_t i = 0; i < want.size(); ++i) {
       difference += std::pow(w.as<float>()[i] - want[i], 2);
@@ -134,7 +139,8 @@ TEST_F(Linear, DequantizeComesCloseToTheQuantizersWeight) {
 
 TEST_F(Linear, AGroupIsItsMembersEvenAsColumnsOfOneMatrix) {
   const glq_tensor* weights[] = {w3_.get(), nullptr, w5_.get(), w2_.get()};
-  const Array want[] = {FusedLinear(context_.get(), w3_.get(), x_, GLQ_DTYPE_F16), {},
+  const Array want[] = {FusedLinear(context_.get(), w3_.get(), x_, GLQ_DTYPE_F16),
+                        {},
                         FusedLinear(context_.get(), w5_.get(), x_, GLQ_DTYPE_F16),
                         FusedLinear(context_.get(), w2_.get(), x_, GLQ_DTYPE_F16)};
   Array all(GLQ_DTYPE_F16, {3, 3 * 96});
@@ -148,14 +154,18 @@ TEST_F(Linear, AGroupIsItsMembersEvenAsColumnsOfOneMatrix) {
     y[i].data = all.as<uint16_t>() + 96 * column;
   }
   size_t bytes;
-  ASSERT_EQ(glq_fused_linear_e8p_group_workspace(context_.get(), weights, 4, 3, nullptr, &bytes), GLQ_OK) << LastMessage();
+  ASSERT_EQ(glq_fused_linear_e8p_group_workspace(context_.get(), weights, 4, 3, nullptr, &bytes), GLQ_OK)
+      << LastMessage();
   Scratch scratch(bytes);
   const glq_view xv = x_.view();
-  ASSERT_EQ(glq_fused_linear_e8p_group(context_.get(), nullptr, weights, 4, &xv, y, &scratch.workspace, nullptr), GLQ_OK) << LastMessage();
+  ASSERT_EQ(glq_fused_linear_e8p_group(context_.get(), nullptr, weights, 4, &xv, y, &scratch.workspace, nullptr),
+            GLQ_OK)
+      << LastMessage();
   for (int i : {0, 2, 3}) {
     const int column = i == 0 ? 0 : i - 1;
     for (int64_t row = 0; row < 3; ++row) {
-      EXPECT_EQ(std::memcmp(all.as<uint16_t>() + row * 288 + column * 96, want[i].values().data() + row * 192, 192), 0) << i << " " << row;
+      EXPECT_EQ(std::memcmp(all.as<uint16_t>() + row * 288 + column * 96, want[i].values().data() + row * 192, 192), 0)
+          << i << " " << row;
     }
   }
   EXPECT_TRUE(all.GuardsIntact() && scratch.array.GuardsIntact());
@@ -175,13 +185,16 @@ TEST_F(Linear, AVectorIsARowAndStridesAreFree) {
   }
   // Odd strides, so that rows are aligned to their element only.
   Array wide(GLQ_DTYPE_F16, {3, 211}), out(GLQ_DTYPE_F32, {3, 101});
-  for (int64_t row = 0; row < 3; ++row) std::memcpy(wide.as<uint16_t>() + row * 211 + 1, x_.as<uint16_t>() + row * 192, 384);
+  for (int64_t row = 0; row < 3; ++row)
+    std::memcpy(wide.as<uint16_t>() + row * 211 + 1, x_.as<uint16_t>() + row * 192, 384);
   glq_view xv = wide.view(), yv = out.view();
   xv.data = wide.as<uint16_t>() + 1, xv.shape[1] = 192;
   yv.data = out.as<float>() + 1, yv.shape[1] = 96;
-  ASSERT_EQ(glq_fused_linear_e8p(context_.get(), nullptr, w3_.get(), &xv, &yv, &scratch.workspace, nullptr), GLQ_OK) << LastMessage();
+  ASSERT_EQ(glq_fused_linear_e8p(context_.get(), nullptr, w3_.get(), &xv, &yv, &scratch.workspace, nullptr), GLQ_OK)
+      << LastMessage();
   for (int64_t row = 0; row < 3; ++row) {
-    EXPECT_EQ(std::memcmp(out.as<float>() + row * 101 + 1, static_cast<const char*>(want.data()) + row * 384, 384), 0) << row;
+    EXPECT_EQ(std::memcmp(out.as<float>() + row * 101 + 1, static_cast<const char*>(want.data()) + row * 384, 384), 0)
+        << row;
   }
   // Between the rows nothing is written.
   for (int64_t row = 0; row < 3; ++row) {
@@ -205,7 +218,8 @@ TEST_F(Linear, ZeroTokensAreFineWithoutAWorkspace) {
   glq_view x, y;
   ASSERT_EQ(glq_view_init(&x, nullptr, GLQ_DTYPE_F16, nullptr, 2, xs), GLQ_OK);
   ASSERT_EQ(glq_view_init(&y, nullptr, GLQ_DTYPE_F16, nullptr, 2, ys), GLQ_OK);
-  EXPECT_EQ(glq_fused_linear_e8p(context_.get(), nullptr, w3_.get(), &x, &y, nullptr, nullptr), GLQ_OK) << LastMessage();
+  EXPECT_EQ(glq_fused_linear_e8p(context_.get(), nullptr, w3_.get(), &x, &y, nullptr, nullptr), GLQ_OK)
+      << LastMessage();
 }
 
 TEST_F(Linear, WorkspacesDoNotShrinkWithTokens) {
@@ -258,7 +272,8 @@ TEST_F(Linear, BlocksMayBeGivenInAnyOrderAndSize) {
   for (int i = 0; i < 192; ++i) one.as<float>()[i * 193] = 1;
   Array y = FusedLinear(context_.get(), weight.get(), one, GLQ_DTYPE_F32);
   for (int i = 0; i < 192; ++i) {
-    for (int r = 0; r < 96; ++r) ASSERT_NEAR(y.as<float>()[i * 96 + r], w.as<float>()[r * 192 + i], 2e-4f) << i << " " << r;
+    for (int r = 0; r < 96; ++r)
+      ASSERT_NEAR(y.as<float>()[i * 96 + r], w.as<float>()[r * 192 + i], 2e-4f) << i << " " << r;
   }
 }
 
@@ -293,7 +308,8 @@ TEST_F(Linear, HostMemoryOfADescriptorMayHaveAnyAlignment) {
     view.data = moved.back().data() + 3;
     return view;
   };
-  for (size_t i = 0; i < layer.stages.size(); ++i) layer.stages[i].indices = shift(layer.stages[i].indices, layer.indices[i].bytes());
+  for (size_t i = 0; i < layer.stages.size(); ++i)
+    layer.stages[i].indices = shift(layer.stages[i].indices, layer.indices[i].bytes());
   const glq_view sv = shift(*desc.sv, layer.sv.bytes()), su = shift(*desc.su, layer.su.bytes());
   desc.sv = &sv, desc.su = &su;
   const TensorPtr weight = MakeWeight(context_.get(), desc);
@@ -364,14 +380,16 @@ TEST_F(Linear, AZeroScaleGivesTheBias) {
 TEST_F(Linear, GemvIsTheProduct) {
   for (const auto& [n, k] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 70}, {33, 129}, {5, 0}}) {
     Array w(GLQ_DTYPE_BF16, {n, k}), x(GLQ_DTYPE_BF16, {2, k}), y(GLQ_DTYPE_F32, {2, n});
-    for (int64_t i = 0; i < n * k; ++i) w.as<uint16_t>()[i] = static_cast<uint16_t>(0x3F80 | (i * 37 % 128) | (i % 3 == 0 ? 0x8000 : 0));
+    for (int64_t i = 0; i < n * k; ++i)
+      w.as<uint16_t>()[i] = static_cast<uint16_t>(0x3F80 | (i * 37 % 128) | (i % 3 == 0 ? 0x8000 : 0));
     for (int64_t i = 0; i < 2 * k; ++i) x.as<uint16_t>()[i] = static_cast<uint16_t>(0x3F80 | (i * 11 % 128));
     const TensorPtr weight = MakeDense(context_.get(), w);
     size_t bytes;
     ASSERT_EQ(glq_gemv_bf16_workspace(context_.get(), weight.get(), 2, nullptr, &bytes), GLQ_OK) << LastMessage();
     Scratch scratch(bytes);
     const glq_view xv = x.view(), yv = y.view();
-    ASSERT_EQ(glq_gemv_bf16(context_.get(), nullptr, weight.get(), &xv, &yv, &scratch.workspace, nullptr), GLQ_OK) << LastMessage();
+    ASSERT_EQ(glq_gemv_bf16(context_.get(), nullptr, weight.get(), &xv, &yv, &scratch.workspace, nullptr), GLQ_OK)
+        << LastMessage();
     const auto f = [](uint16_t h) {
       const uint32_t bits = static_cast<uint32_t>(h) << 16;
       float value;
@@ -397,14 +415,15 @@ TEST_F(Linear, ThePlanIsTextOfTheSizeItSays) {
   EXPECT_EQ(text.size(), std::strlen(text.c_str()) + 1);
   EXPECT_THAT(text, testing::HasSubstr("device: cpu\n"));
   std::string cut(10, '!');
-  EXPECT_FAILS(glq_fused_linear_e8p_plan, (context_.get(), w3_.get(), 4, nullptr, cut.data(), 10, &needed), GLQ_E_BUFFER_TOO_SMALL,
-               "capacity = 10", "needed " + std::to_string(text.size()));
+  EXPECT_FAILS(glq_fused_linear_e8p_plan, (context_.get(), w3_.get(), 4, nullptr, cut.data(), 10, &needed),
+               GLQ_E_BUFFER_TOO_SMALL, "capacity = 10", "needed " + std::to_string(text.size()));
   EXPECT_EQ(std::string(cut.c_str()), text.substr(0, 9));
 }
 
 TEST_F(Linear, SupportAgreesWithTheCall) {
   glq_op_query query = GLQ_OP_QUERY_INIT;
-  query.op = GLQ_OP_FUSED_LINEAR_E8P, query.in_features = 192, query.out_features = 96, query.max_tokens = 9, query.bits = 5;
+  query.op = GLQ_OP_FUSED_LINEAR_E8P, query.in_features = 192, query.out_features = 96, query.max_tokens = 9,
+  query.bits = 5;
   glq_op_support_info info = GLQ_OP_SUPPORT_INFO_INIT;
   ASSERT_EQ(glq_op_support(context_.get(), &query, &info), GLQ_OK) << LastMessage();
   EXPECT_EQ(info.status, GLQ_OK);

@@ -67,7 +67,8 @@ TEST_F(MisuseContext, DeviceParse) {
   glq_device device{5, 6};
   EXPECT_FAILS(glq_device_parse, (nullptr, &device), GLQ_E_INVALID_ARGUMENT, "text = NULL");
   EXPECT_FAILS(glq_device_parse, ("cpu", nullptr), GLQ_E_INVALID_ARGUMENT, "device = NULL");
-  for (const char* text : {"", "CPU", "cpu:0", "cpu ", "cuda:", "cuda:-1", "cuda:+1", "cuda:1x", "cuda 1", "cuda1", "cuda: 1", "cuda:99999999999", "\xFF\xFE"}) {
+  for (const char* text : {"", "CPU", "cpu:0", "cpu ", "cuda:", "cuda:-1", "cuda:+1", "cuda:1x", "cuda 1", "cuda1",
+                           "cuda: 1", "cuda:99999999999", "\xFF\xFE"}) {
     EXPECT_FAILS(glq_device_parse, (text, &device), GLQ_E_INVALID_ARGUMENT, "text = \"", "expected \"cpu\"");
   }
   EXPECT_TRUE(device.type == 5 && device.index == 6);
@@ -188,7 +189,8 @@ TEST_F(MisuseContext, HandlesThatAreNone) {
   EXPECT_FAILS(glq_context_retain, (unaligned), GLQ_E_BAD_HANDLE, "live glq_context");
   Array a(GLQ_DTYPE_F32, {3});
   const TensorPtr tensor = MakeDense(context_.get(), a);
-  EXPECT_FAILS(glq_context_retain, (reinterpret_cast<glq_context*>(tensor.get())), GLQ_E_BAD_HANDLE, "is a glq_tensor", "expected a glq_context");
+  EXPECT_FAILS(glq_context_retain, (reinterpret_cast<glq_context*>(tensor.get())), GLQ_E_BAD_HANDLE, "is a glq_tensor",
+               "expected a glq_context");
   ContextPtr dead = MakeContext();
   glq_context* address = dead.get();
   dead.reset();
@@ -205,7 +207,8 @@ TEST_F(MisuseContext, InfoAndSynchronize) {
   EXPECT_FAILS(glq_context_get_info, (context_.get(), nullptr), GLQ_E_INVALID_ARGUMENT, "info = NULL");
   info.struct_size = 1;
   EXPECT_FAILS(glq_context_get_info, (context_.get(), &info), GLQ_E_STRUCT_SIZE, "info.struct_size = 1", "expected 48");
-  EXPECT_FAILS(glq_context_synchronize, (context_.get(), reinterpret_cast<glq_stream>(1)), GLQ_E_INVALID_ARGUMENT, "stream = 0x1", "NULL on a CPU context");
+  EXPECT_FAILS(glq_context_synchronize, (context_.get(), reinterpret_cast<glq_stream>(1)), GLQ_E_INVALID_ARGUMENT,
+               "stream = 0x1", "NULL on a CPU context");
   EXPECT_EQ(glq_context_synchronize(context_.get(), nullptr), GLQ_OK);
 }
 
@@ -230,7 +233,8 @@ TEST_F(MisuseContext, OpSupport) {
   refused([](auto& q) { q.op = GLQ_OP_GEMV_BF16; }, GLQ_E_INVALID_ARGUMENT, {"query.bits = 2", "expected 0"});
   refused([](auto& q) { q.math_mode = 7; }, GLQ_E_INVALID_ARGUMENT, {"query.math_mode = 7"});
   info.struct_size = 279;
-  EXPECT_FAILS(glq_op_support, (context_.get(), &query, &info), GLQ_E_STRUCT_SIZE, "info.struct_size = 279", "expected 280");
+  EXPECT_FAILS(glq_op_support, (context_.get(), &query, &info), GLQ_E_STRUCT_SIZE, "info.struct_size = 279",
+               "expected 280");
 }
 
 }  // namespace

@@ -81,13 +81,15 @@ TEST_F(QuantizerApi, CancelSaveLoadAndGoOn) {
   };
   state.stop_at = 6;
   tensor = reinterpret_cast<glq_tensor*>(&not_a_handle);
-  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, progress, &state, &tensor), GLQ_E_CANCELLED, "progress returned");
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, progress, &state, &tensor), GLQ_E_CANCELLED,
+               "progress returned");
   EXPECT_EQ(tensor, nullptr);
   EXPECT_EQ(state.calls, 6);
   Array other(weight_);
   other.as<float>()[0] += 1;
   const glq_view ov = other.view();
-  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &ov, nullptr, nullptr, nullptr, &tensor), GLQ_E_WRONG_STATE, "weight");
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &ov, nullptr, nullptr, nullptr, &tensor), GLQ_E_WRONG_STATE,
+               "weight");
   EXPECT_FAILS(glq_quantizer_set_hessian, (q.get(), &h_, 1), GLQ_E_WRONG_STATE, "cancelled");
   Array x = ArrayOf(golden_, "bd_96x192/x");
   const glq_view xv = x.view();
@@ -166,7 +168,8 @@ TEST_F(QuantizerApi, Misuse) {
   EXPECT_EQ(out, nullptr);
   EXPECT_FAILS(glq_quantizer_create, (bogus_context_, &desc, &out), GLQ_E_BAD_HANDLE, "glq_context");
   EXPECT_FAILS(glq_quantizer_create, (context_.get(), nullptr, &out), GLQ_E_INVALID_ARGUMENT, "desc = NULL");
-  const auto refused = [&](const std::function<void(glq_quantizer_desc&)>& change, glq_status status, std::vector<std::string> parts) {
+  const auto refused = [&](const std::function<void(glq_quantizer_desc&)>& change, glq_status status,
+                           std::vector<std::string> parts) {
     glq_quantizer_desc d = Desc();
     change(d);
     out = bogus_;
@@ -208,7 +211,8 @@ TEST_F(QuantizerApi, Misuse) {
     EXPECT_FAILS(glq_quantizer_set_hessian, (handle, &h_, 1), GLQ_E_BAD_HANDLE, "glq_quantizer");
     EXPECT_FAILS(glq_quantizer_get_hessian, (handle, &hv, &samples), GLQ_E_BAD_HANDLE, "glq_quantizer");
     tensor = reinterpret_cast<glq_tensor*>(&not_a_handle);
-    EXPECT_FAILS(glq_quantizer_run, (handle, nullptr, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_E_BAD_HANDLE, "glq_quantizer");
+    EXPECT_FAILS(glq_quantizer_run, (handle, nullptr, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_E_BAD_HANDLE,
+                 "glq_quantizer");
     EXPECT_EQ(tensor, nullptr);
     EXPECT_FAILS(glq_quantizer_abandon, (handle), GLQ_E_BAD_HANDLE, "glq_quantizer");
     EXPECT_FAILS(glq_quantizer_save, (handle, nullptr, 0, &needed), GLQ_E_BAD_HANDLE, "glq_quantizer");
@@ -245,19 +249,27 @@ TEST_F(QuantizerApi, Misuse) {
   EXPECT_FAILS(glq_quantizer_get_hessian, (nullptr, &hv, &samples), GLQ_E_INVALID_ARGUMENT, "quantizer = NULL");
   EXPECT_FAILS(glq_quantizer_get_hessian, (q.get(), nullptr, &samples), GLQ_E_INVALID_ARGUMENT, "hessian = NULL");
   v = hv, v.flags = GLQ_VIEW_READ_ONLY;
-  EXPECT_FAILS(glq_quantizer_get_hessian, (q.get(), &v, &samples), GLQ_E_INVALID_ARGUMENT, "hessian.flags = 1", "READ_ONLY");
+  EXPECT_FAILS(glq_quantizer_get_hessian, (q.get(), &v, &samples), GLQ_E_INVALID_ARGUMENT, "hessian.flags = 1",
+               "READ_ONLY");
   v = hv, v.data = static_cast<char*>(hv.data) + 4;
-  EXPECT_FAILS(glq_quantizer_get_hessian, (q.get(), &v, &samples), GLQ_E_ALIGNMENT, "hessian.data = 0x", "multiple of 8");
+  EXPECT_FAILS(glq_quantizer_get_hessian, (q.get(), &v, &samples), GLQ_E_ALIGNMENT, "hessian.data = 0x",
+               "multiple of 8");
   EXPECT_TRUE(h.Untouched());
   EXPECT_EQ(glq_quantizer_get_hessian(q.get(), &hv, nullptr), GLQ_OK);
 
-  const auto run = [&](const glq_view* w, const glq_view* b) { return glq_quantizer_run(q.get(), nullptr, w, b, nullptr, nullptr, &tensor); };
-  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, nullptr, nullptr, nullptr), GLQ_E_INVALID_ARGUMENT, "tensor = NULL");
-  EXPECT_FAILS(glq_quantizer_run, (nullptr, nullptr, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_E_INVALID_ARGUMENT, "quantizer = NULL");
-  EXPECT_FAILS(glq_quantizer_run, (q.get(), &v, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_E_INVALID_ARGUMENT, "stream = 0x");
+  const auto run = [&](const glq_view* w, const glq_view* b) {
+    return glq_quantizer_run(q.get(), nullptr, w, b, nullptr, nullptr, &tensor);
+  };
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, nullptr, nullptr, nullptr), GLQ_E_INVALID_ARGUMENT,
+               "tensor = NULL");
+  EXPECT_FAILS(glq_quantizer_run, (nullptr, nullptr, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_E_INVALID_ARGUMENT,
+               "quantizer = NULL");
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), &v, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_E_INVALID_ARGUMENT,
+               "stream = 0x");
   ExpectFailure("glq_quantizer_run", run(nullptr, nullptr), GLQ_E_INVALID_ARGUMENT, {"weight = NULL"}, __LINE__);
   v = w_, v.shape[0] = 95;
-  ExpectFailure("glq_quantizer_run", run(&v, nullptr), GLQ_E_SHAPE, {"weight.shape[0] = 95", "out_features = 96"}, __LINE__);
+  ExpectFailure("glq_quantizer_run", run(&v, nullptr), GLQ_E_SHAPE, {"weight.shape[0] = 95", "out_features = 96"},
+                __LINE__);
   v = w_, v.strides[0] = 100;
   ExpectFailure("glq_quantizer_run", run(&v, nullptr), GLQ_E_LAYOUT, {"weight.strides[0] = 100", "192"}, __LINE__);
   Array bias(GLQ_DTYPE_F32, {95}), nan_weight(weight_);
@@ -283,7 +295,8 @@ TEST_F(QuantizerApi, Misuse) {
   EXPECT_FAILS(glq_quantizer_get_report, (q.get(), nullptr), GLQ_E_INVALID_ARGUMENT, "report = NULL");
   EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_WRONG_STATE, "no run has finished");
   report.struct_size = 95;
-  EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_STRUCT_SIZE, "report.struct_size = 95", "expected 96");
+  EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_STRUCT_SIZE, "report.struct_size = 95",
+               "expected 96");
 }
 
 }  // namespace

@@ -65,7 +65,8 @@ struct StFile {
     nlohmann::json header = nlohmann::json::object();
     std::string data;
     for (const auto& [name, t] : tensors) {
-      header[name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {data.size(), data.size() + t.bytes.size()}}};
+      header[name] = {
+          {"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {data.size(), data.size() + t.bytes.size()}}};
       data += t.bytes;
     }
     if (!metadata.empty()) header["__metadata__"] = metadata;

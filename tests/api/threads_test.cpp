@@ -24,9 +24,11 @@ TEST(Threads, EightOnOneContext) {
       for (int i = 0; i < 20; ++i) {
         wrong += FusedLinear(context.get(), weight.get(), x, GLQ_DTYPE_F32).values() != want;
         // Each thread has its own error detail.
-        wrong += glq_fused_linear_e8p_workspace(context.get(), weight.get(), -1 - t, nullptr, nullptr) != GLQ_E_INVALID_ARGUMENT;
+        wrong += glq_fused_linear_e8p_workspace(context.get(), weight.get(), -1 - t, nullptr, nullptr) !=
+                 GLQ_E_INVALID_ARGUMENT;
         size_t bytes;
-        wrong += glq_fused_linear_e8p_workspace(context.get(), weight.get(), -1 - t, nullptr, &bytes) != GLQ_E_INVALID_ARGUMENT;
+        wrong += glq_fused_linear_e8p_workspace(context.get(), weight.get(), -1 - t, nullptr, &bytes) !=
+                 GLQ_E_INVALID_ARGUMENT;
         wrong += LastMessage().find("max_tokens = " + std::to_string(-1 - t)) == std::string::npos;
         // Objects come and go meanwhile.
         const TensorPtr other = MakeDense(context.get(), x);
