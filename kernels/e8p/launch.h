@@ -37,6 +37,8 @@ struct BlockList {
 // buffer: fp32 [tokens][dim].
 void LaunchRhtInputLarge(const RhtInputParams& p, const BlockList& blocks, float* buffer, cudaStream_t stream);
 void LaunchRhtOutputLarge(const RhtOutputParams& p, const BlockList& blocks, float* buffer, cudaStream_t stream);
+// Only the stages' sums to fp32 y_rht, for glq_matmul_e8p.
+void LaunchCombine(const RhtOutputParams& p, cudaStream_t stream);
 // The transform alone over rows of a matrix, for glq_dequantize.
 void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& blocks, cudaStream_t stream);
 

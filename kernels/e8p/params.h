@@ -87,7 +87,6 @@ struct RhtOutputParams {
   // ... or rows in fp32 (stages == 0).
   const float* rows;
   int64_t rows_stride;
-  bool transform;          // false: write y_rht as it is (glq_matmul_e8p)
   int32_t tokens, dim;     // dim: padded_out
   int32_t out_features;
   const uint16_t* su;      // or null

@@ -72,6 +72,16 @@ __global__ void LoadOutputKernel(const __grid_constant__ RhtOutputParams p, floa
   }
 }
 
+__global__ void CombineKernel(const __grid_constant__ RhtOutputParams p) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= p.dim) return;
+  for (int token = static_cast<int>(blockIdx.y); token < p.tokens; token += static_cast<int>(gridDim.y)) {
+    const RowSums s = LoadRowSums(p, token);
+    const float z = CombinedElement(p, s, token, static_cast<uint32_t>(i));
+    static_cast<float*>(p.y)[token * p.y_stride + i] = ToF32Canonical(z);
+  }
+}
+
 // Stages 0..11 of one chunk of one row.
 __global__ void __launch_bounds__(kChunkThreads) ChunkKernel(float* buffer, int64_t dim) {
   __shared__ float shared[kChunkShared];
@@ -254,6 +264,11 @@ void LaunchRhtOutputLarge(const RhtOutputParams& p, const BlockList& blocks, flo
   Launch("rht_finish", FinishOutputKernel, {store, dim3(kThreads)}, stream, p, blocks, static_cast<const float*>(buffer));
 }
 
+void LaunchCombine(const RhtOutputParams& p, cudaStream_t stream) {
+  const dim3 grid(Count(p.dim), static_cast<unsigned>(p.tokens < kMaxGridY ? p.tokens : kMaxGridY));
+  Launch("e8p_combine", CombineKernel, {grid, dim3(kThreads)}, stream, p);
+}
+
 void LaunchScaleColumns(const DequantizeParams& p, const BlockList& in_blocks, int64_t padded_out, cudaStream_t stream) {
   const dim3 grid(Count(p.padded_in), static_cast<unsigned>(padded_out < kMaxGridY ? padded_out : kMaxGridY));
   Launch("dequantize_scale", ScaleColumnsKernel, {grid, dim3(kThreads)}, stream, p, in_blocks, padded_out);
@@ -269,7 +284,7 @@ void LaunchDequantizeColumns(const DequantizeParams& p, const BlockList& out_blo
 }
 
 void LoadRhtLargeKernels() {
-  LoadKernels(LoadInputKernel, LoadOutputKernel, ChunkKernel, HighStagesKernel<12>, HighStagesKernel<16>, StageKernel,
+  LoadKernels(LoadInputKernel, LoadOutputKernel, CombineKernel, ChunkKernel, HighStagesKernel<12>, HighStagesKernel<16>, StageKernel,
               FinishInputKernel, FinishOutputKernel, ScaleColumnsKernel, StoreDequantizedKernel);
 }
 

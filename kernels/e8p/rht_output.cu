@@ -72,14 +72,6 @@ __global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_co
   float r[16];
   const RowSums row = p.stages > 0 ? LoadRowSums(p, token) : RowSums{};
   LoadRow(p, row, token, rank, r);
-  if (!p.transform) {
-#pragma unroll
-    for (int j = 0; j < 16; ++j) {
-      const uint32_t i = static_cast<uint32_t>(rank * kChunk + 16 * t + j);
-      if (i < dim) StoreElement(p, row_out, i, r[j]);
-    }
-    return;
-  }
   RowFwht<kCluster>(r, shared, rank, dim);
   MultiplyInvSqrt<kCluster>(r, rank, dim);
 #pragma unroll

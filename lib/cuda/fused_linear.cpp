@@ -32,7 +32,6 @@ kernels::RhtInputParams InputParams(const CudaWeight& w, const Matrix& x) {
 
 kernels::RhtOutputParams OutputParams(const CudaWeight& w, const Matrix& y) {
   kernels::RhtOutputParams p{};
-  p.transform = true;
   p.tokens = static_cast<int32_t>(y.rows);
   p.dim = static_cast<int32_t>(w.meta().padded_out);
   p.out_features = static_cast<int32_t>(y.cols);
@@ -193,7 +192,6 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   int32_t* z = layout.z;
   for (int i = 0; i < count; ++i) {
     kernels::RhtOutputParams out = OutputParams(*weights[i], y[i]);
-    out.transform = transform;
     out.headers = layout.headers;
     out.signed_sums = plan.path == Path::kExpand;
     out.stages = static_cast<int32_t>(metas[i]->stages.size());
@@ -204,7 +202,9 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
       if (stage.codebook == e8p::Codebook::kE81B) out.e81b_mask |= 1 << s;
       z += 2 * tokens * metas[i]->padded_out;
     }
-    if (FitsCluster(device_, metas[i]->padded_out, metas[i]->out_blocks)) {
+    if (!transform) {
+      kernels::LaunchCombine(out, stream);
+    } else if (FitsCluster(device_, metas[i]->padded_out, metas[i]->out_blocks)) {
       group.items[group.count++] = out;
     } else {
       kernels::LaunchRhtOutputLarge(out, weights[i]->out_blocks(), layout.output_buffer, stream);
