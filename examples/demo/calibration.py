@@ -7,7 +7,8 @@ corrected as far as a linear map can, and where the output joins a residual conn
 Four things happen to a layer:
 
 1. x is centred; its covariance is the quantizer's Hessian. The mean needs no care from the weights, because the bias,
-   which is stored with the layer, can take it.
+   which is stored with the layer, can take it. The tokens of a long text count for less than those of a short one, as
+   they do in the mean that becomes its embedding.
 2. The weights are moved towards the least-squares solution for y. `RIDGE` keeps them near the original ones, for there
    are too few calibration tokens to trust every direction.
 3. libglq quantizes them.
@@ -26,8 +27,11 @@ from compressed import run_linears, to_host
 from metrics import sqnr_db
 from minilm import Encoder, LinearCall
 
-# Share of the mean variance of the inputs that is added to every input's variance in step 2.
-RIDGE = 0.1
+# Share of the mean variance of the inputs that is added to every input's variance in step 2, and in step 3.
+RIDGE = 0.2
+DAMPING = 0.05
+# A token of a text of n tokens has the weight n ** -LENGTH_EXPONENT.
+LENGTH_EXPONENT = 0.5
 # Coordinate-descent passes of the quantizer after the first rounding.
 REFINE_PASSES = 0
 
@@ -44,12 +48,30 @@ class QuantizedEncoder:
     sqnr_db: dict[str, float]  # of each layer, against the original weights
 
 
+class _Tokens:
+    """The calibration text's tokens, with weights whose mean is 1."""
+
+    def __init__(self, encoder: Encoder, sentences: Sequence[str]):
+        self.ids = encoder.tokenize(sentences)
+        lengths = np.array([len(ids) for ids in self.ids])
+        weights = np.repeat(lengths.astype(np.float32) ** -LENGTH_EXPONENT, lengths)
+        self.weights = weights / weights.mean()
+        self._roots = np.sqrt(self.weights)[:, None]
+
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        return self.weights @ x / np.float32(len(x))
+
+    def centred(self, x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Such that centred(x).T @ centred(y) is a weighted sum of products of deviations."""
+        return (x - mean) * self._roots
+
+
 class _Walk:
     """One compressed network on its way through the calibration text."""
 
-    def __init__(self, encoder: Encoder, tokens: Sequence[np.ndarray], bits: int):
+    def __init__(self, encoder: Encoder, tokens: _Tokens, bits: int):
         self.result = QuantizedEncoder(bits, {}, {})
-        self.forward: Generator[LinearCall, Sequence[np.ndarray], np.ndarray] = encoder.forward(tokens)
+        self.forward: Generator[LinearCall, Sequence[np.ndarray], np.ndarray] = encoder.forward(tokens.ids)
         self.call = next(self.forward)
 
 
@@ -57,13 +79,13 @@ def quantize_encoder(
     context: glq.Context, encoder: Encoder, sentences: Sequence[str], widths: Sequence[int], worked: WorkFunction
 ) -> Mapping[int, QuantizedEncoder]:
     """Quantizes all linear layers to each of `widths` bits. The work is that of `total_work`."""
-    tokens = encoder.tokenize(sentences)
-    original = encoder.forward(tokens)
+    tokens = _Tokens(encoder, sentences)
+    original = encoder.forward(tokens.ids)
     call = next(original)
     walks = [_Walk(encoder, tokens, bits) for bits in widths]
     while True:
         wanted = encoder.original_linear(call)
-        outputs = [_quantize_call(context, encoder, call, wanted, walk, worked) for walk in walks]
+        outputs = [_quantize_call(context, encoder, tokens, call, wanted, walk, worked) for walk in walks]
         try:
             call = original.send(wanted)
         except StopIteration:
@@ -79,6 +101,7 @@ def total_work(encoder: Encoder, widths: Sequence[int]) -> int:
 def _quantize_call(
     context: glq.Context,
     encoder: Encoder,
+    tokens: _Tokens,
     original: LinearCall,
     wanted: Sequence[np.ndarray],
     walk: _Walk,
@@ -86,40 +109,44 @@ def _quantize_call(
 ) -> list[np.ndarray]:
     """Quantizes the layers of one call and computes their outputs."""
     x = walk.call.x
-    mean = x.mean(axis=0)
-    centred = x - mean
+    mean = tokens.mean(x)
+    centred = tokens.centred(x, mean)
     covariance = centred.T @ centred / np.float32(len(x))
     made = []
     for name, target in zip(original.names, wanted):
         if original.residual is not None:
             target = target + (original.residual - walk.call.residual)
         weight = encoder.weight(name)
-        adjusted = weight + _correction(weight, centred, covariance, target)
+        target_mean = tokens.mean(target)
+        cross = centred.T @ tokens.centred(target, target_mean) / np.float32(len(x))
+        adjusted = weight + _correction(weight, covariance, cross)
         note = f"{walk.result.bits} bits, {name}"
         compressed = _quantize(context, adjusted, covariance, walk.result.bits, note, worked)
         reconstructed = to_host(glq.dequantize(compressed))
-        compressed = with_bias(context, compressed, target.mean(axis=0) - reconstructed @ mean)
+        compressed = with_bias(context, compressed, target_mean - reconstructed @ mean)
         walk.result.weights[name] = compressed
         walk.result.sqnr_db[name] = sqnr_db(weight, reconstructed)
         made.append(compressed)
     return run_linears(context, made, x)
 
 
-def _correction(weight: np.ndarray, centred: np.ndarray, covariance: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """What to add to `weight` so that it maps the inputs to `target`: ridge regression on what it leaves."""
-    left = target - centred @ weight.T
-    left -= left.mean(axis=0)
+def _correction(weight: np.ndarray, covariance: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """What to add to `weight` for the wanted outputs, whose covariance with the inputs is `cross` [inputs, outputs].
+
+    Ridge regression on what the weight itself leaves to be explained.
+    """
     damped = covariance.astype(np.float64)
+    left = cross - damped @ weight.T
     damped[np.diag_indices_from(damped)] += RIDGE * np.mean(np.diag(covariance))
-    cross = (centred.T @ left).astype(np.float64) / len(centred)
-    return np.linalg.solve(damped, cross).T.astype(np.float32)
+    return np.ascontiguousarray(np.linalg.solve(damped, left).T, dtype=np.float32)
 
 
 def _quantize(
     context: glq.Context, weight: np.ndarray, hessian: np.ndarray, bits: int, note: str, worked: WorkFunction
 ) -> glq.Tensor:
     rows, columns = weight.shape
-    quantizer = glq.Quantizer(context, columns, rows, bits, refine=REFINE_PASSES, scale_search=bits >= 4)
+    quantizer = glq.Quantizer(context, columns, rows, bits, refine=REFINE_PASSES, scale_search=bits >= 4,
+                              damping=DAMPING, damping_rht=0.0)
     quantizer.set_hessian(hessian)
     reported = 0.0
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Generator, NamedTuple, Sequence
@@ -110,6 +111,12 @@ class Encoder:
 
     def tokenize(self, sentences: Sequence[str]) -> list[np.ndarray]:
         return [np.array(encoding.ids) for encoding in self.tokenizer.encode_batch(list(sentences))]
+
+    def common_words(self, count: int = 20000) -> list[str]:
+        """The first so many English words of the vocabulary, which lists frequent ones first."""
+        vocabulary = self.tokenizer.get_vocab()
+        words = [word for word in vocabulary if re.fullmatch("[a-z]{3,}", word)]
+        return sorted(words, key=vocabulary.__getitem__)[:count]
 
     def original_linear(self, call: LinearCall) -> list[np.ndarray]:
         """The layers as the model came: fp32 weights, NumPy's matrix product."""

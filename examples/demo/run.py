@@ -80,7 +80,7 @@ def main() -> int:
     print(f"original in fp32 (NumPy): {original_ms:.2f} ms per sentence")
 
     heading("Quantizing")
-    sentences = corpus.calibration_sentences()[: arguments.sentences]
+    sentences = corpus.calibration_sentences(encoder.common_words())[: arguments.sentences]
     print(f"calibrating with {len(sentences)} sentences, to {', '.join(map(str, arguments.bits))} bits", flush=True)
     with Progress("quantizing", total_work(encoder, arguments.bits)) as progress:
         quantized = quantize_encoder(context, encoder, sentences, arguments.bits, progress.step)
