@@ -77,7 +77,7 @@ def _doc(doc: str, indent: str, parameters: tuple[str, ...] = ()) -> list[str]:
     """XML documentation from a Doxygen comment."""
     doc = re.sub(r"(?m)^ *- ", "\n", doc)
     # A command begins a section that goes on until the next one; an empty line ends it, too.
-    pieces = re.split(r"(?m)^@(brief|param\S*|return|capture|threadsafe|determinism|since|par)\b ?", "@brief " + doc
+    pieces = re.split(r"(?m)^@(brief|param\S*|return|capture|threadsafe|determinism|since|par)(?!\S) ?", "@brief " + doc
                       if not doc.startswith("@") else doc)
     summary, returns, remarks, told = "", "", [pieces[0]], {}
     for command, text in zip(pieces[1::2], pieces[2::2]):
@@ -156,7 +156,9 @@ def _methods(model: Model, types: _Types) -> str:
             "        [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]",
             f"        public static partial {result}", "#else",
             "        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]",
-            f"        public static extern {result}", "#endif", f"        {function.name}({parameters});", "",
+            f"        public static extern {result}", "#endif",
+            *textwrap.wrap(f"{function.name}({parameters});", 120, initial_indent=" " * 8, subsequent_indent=" " * 12),
+            "",
         ]
     lines[-1:] = ["    }"]
     for function in model.callbacks:

@@ -47,6 +47,7 @@ namespace Glq.Interop
 
         /// <summary>Says whether CUDA is usable and, if not, why: no driver, driver too old, no device, CPU-only
         /// build.</summary>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK if <c>info</c> was filled, whatever it says; GLQ_E_INVALID_ARGUMENT,
         /// GLQ_E_STRUCT_SIZE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -61,6 +62,7 @@ namespace Glq.Interop
         glq_get_cuda_info(glq_cuda_info* info);
 
         /// <summary>Name of a status, such as <c>"GLQ_E_SHAPE"</c>.</summary>
+        /// <param name="status">Any value.</param>
         /// <returns>A static string, never NULL; <c>"GLQ_E_UNKNOWN"</c> for a value this library does not
         /// know.</returns>
 #if NET8_0_OR_GREATER
@@ -74,6 +76,7 @@ namespace Glq.Interop
         glq_status_name(int status);
 
         /// <summary>One sentence that explains a status.</summary>
+        /// <param name="status">Any value.</param>
         /// <returns>A static string, never NULL.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -86,6 +89,7 @@ namespace Glq.Interop
         glq_status_string(int status);
 
         /// <summary>Detail of the last failure on this thread.</summary>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled. Without a failure, status is GLQ_OK.</param>
         /// <returns>GLQ_OK; GLQ_E_INVALID_ARGUMENT if <c>info</c> is NULL, GLQ_E_STRUCT_SIZE. These two do not change
         /// the recorded detail.</returns>
         /// <remarks>Only a failing call changes it; a successful call leaves it alone, so ask only after a
@@ -112,6 +116,9 @@ namespace Glq.Interop
         glq_clear_error();
 
         /// <summary>Number of usable devices of one type.</summary>
+        /// <param name="type">GLQ_DEVICE_CPU (always 1) or GLQ_DEVICE_CUDA (0 without driver or GPU; never an
+        /// error).</param>
+        /// <param name="count">The number.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -126,6 +133,8 @@ namespace Glq.Interop
 
         /// <summary>Reads <c>"cpu"</c>, <c>"cuda"</c> (device 0) or <c>"cuda:N"</c>. The device need not
         /// exist.</summary>
+        /// <param name="text">NUL-terminated.</param>
+        /// <param name="device">The device.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -139,6 +148,8 @@ namespace Glq.Interop
         glq_device_parse(byte* text, glq_device* device);
 
         /// <summary>Fills in the properties of one device.</summary>
+        /// <param name="device">Which one.</param>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_NO_DEVICE, GLQ_E_NO_DRIVER,
         /// GLQ_E_UNSUPPORTED_BUILD, GLQ_E_CUDA.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -153,6 +164,8 @@ namespace Glq.Interop
         glq_device_get_info(glq_device* device, glq_device_info* info);
 
         /// <summary>Fills a descriptor with defaults; for languages that cannot use GLQ_CONTEXT_DESC_INIT.</summary>
+        /// <param name="desc">The descriptor.</param>
+        /// <param name="struct_size"><c>sizeof(glq_context_desc)</c> as the caller knows it.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -165,6 +178,8 @@ namespace Glq.Interop
         glq_context_desc_init(glq_context_desc* desc, uint struct_size);
 
         /// <summary>Makes a context.</summary>
+        /// <param name="desc">NULL: the CPU with defaults.</param>
+        /// <param name="context">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_NO_DEVICE, GLQ_E_NO_DRIVER,
         /// GLQ_E_DRIVER_TOO_OLD, GLQ_E_UNSUPPORTED_ARCH, GLQ_E_UNSUPPORTED_BUILD, GLQ_E_OUT_OF_HOST_MEMORY,
         /// GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.</returns>
@@ -182,6 +197,7 @@ namespace Glq.Interop
         glq_context_create(glq_context_desc* desc, out ContextHandle context);
 
         /// <summary>Adds a reference; each needs one glq_context_destroy().</summary>
+        /// <param name="context">A live context.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -196,6 +212,7 @@ namespace Glq.Interop
 
         /// <summary>Gives up one reference. The context goes when its last reference and its last object are
         /// gone.</summary>
+        /// <param name="context">May be NULL.</param>
         /// <remarks><para>Does not wait, except the call that ends the context (last reference and last object, so
         /// possibly the <c>_destroy</c> of an object): it may wait for the device, joins the library's threads, and
         /// calls the allocator's and release functions on the calling thread. What other destroyed objects hold is
@@ -212,6 +229,8 @@ namespace Glq.Interop
         glq_context_destroy(IntPtr context);
 
         /// <summary>Tells what a context found and holds.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -226,6 +245,8 @@ namespace Glq.Interop
 
         /// <summary>Waits until all work queued on <c>stream</c> is done, then releases what destroyed objects
         /// hold.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="stream">The stream; NULL on a CPU context.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_CUDA,
         /// GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>For that release it may wait for other work of the device too. Apart from functions that make
@@ -243,6 +264,9 @@ namespace Glq.Interop
         glq_context_synchronize(ContextHandle context, IntPtr stream);
 
         /// <summary>Tells, before any weight is loaded, whether and how an operation would run.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="query">The question.</param>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK if the question could be answered, whatever the answer; GLQ_E_INVALID_ARGUMENT,
         /// GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE.</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
@@ -258,6 +282,13 @@ namespace Glq.Interop
         glq_op_support(ContextHandle context, glq_op_query* query, glq_op_support_info* info);
 
         /// <summary>Fills a view of a compact row-major array.</summary>
+        /// <param name="view">The view.</param>
+        /// <param name="data">First element; not examined if an extent is 0. The view may be written through: set
+        /// GLQ_VIEW_READ_ONLY in its flags if the memory must not be.</param>
+        /// <param name="dtype"><c>GLQ_DTYPE_*</c>.</param>
+        /// <param name="device">Where the memory is; NULL: the CPU.</param>
+        /// <param name="ndim">0 to GLQ_MAX_NDIM.</param>
+        /// <param name="shape"><c>ndim</c> extents; may be NULL if <c>ndim</c> is 0.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_SHAPE, GLQ_E_DTYPE.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -271,6 +302,7 @@ namespace Glq.Interop
 
         /// <summary>Checks that a view is well formed: rank, extents, strides, type, alignment to the element, reserved
         /// fields.</summary>
+        /// <param name="view">The view; its memory is not touched.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT, GLQ_E_ALIGNMENT.</returns>
         /// <remarks><para>Less aligned host memory, refused here, is accepted where glq_view says so.</para><para>Any
         /// number of threads may call this at once.</para></remarks>
@@ -286,6 +318,12 @@ namespace Glq.Interop
 
         /// <summary>Copies elements between two views of one shape and type, on any pair of devices of this
         /// context.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="stream">The copy is ordered on it; NULL on a CPU context.</param>
+        /// <param name="source">Any strides; host memory of any alignment. Pageable host memory makes CUDA wait for
+        /// it.</param>
+        /// <param name="destination">Any strides under which no two elements share memory; host memory of any
+        /// alignment; not read-only; must not overlap <c>source</c>.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
         /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
         /// GLQ_E_CUDA.</returns>
@@ -305,6 +343,10 @@ namespace Glq.Interop
 
         /// <summary>Makes a dense tensor with memory from the context's allocator. The elements are not
         /// initialised.</summary>
+        /// <param name="context">A live context; the memory is on its device.</param>
+        /// <param name="spec"><c>dtype</c>, <c>ndim</c> and <c>shape</c> are used; <c>data</c>, <c>strides</c> and
+        /// <c>device</c> are ignored.</param>
+        /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY.</returns>
         /// <remarks><para>Capture: Not allowed.</para><para>Any number of threads may call this at
@@ -321,6 +363,11 @@ namespace Glq.Interop
 
         /// <summary>Makes a dense tensor that owns a compact copy of <c>source</c>, from any device of this
         /// context.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="stream">Ordered after the work queued on it. The copy is complete when the function
+        /// returns.</param>
+        /// <param name="source">What to copy; host memory of any alignment.</param>
+        /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>As glq_tensor_create() and glq_view_copy().</returns>
         /// <remarks><para>Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para><para>Any number of threads
         /// may call this at once.</para></remarks>
@@ -335,6 +382,12 @@ namespace Glq.Interop
         glq_tensor_create_copy(ContextHandle context, IntPtr stream, glq_view* source, out TensorHandle tensor);
 
         /// <summary>Makes a dense tensor over memory that the caller keeps.</summary>
+        /// <param name="context">A live context; <c>view</c> must be on its device.</param>
+        /// <param name="view">The memory; it stays valid until the last reference, DLPack exports included, is gone and
+        /// its queued work is done (with <c>release</c>: until that is called).</param>
+        /// <param name="release">Called when the tensor goes; may be NULL. Not called if this function fails.</param>
+        /// <param name="user">Passed to <c>release</c>.</param>
+        /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_DEVICE_MISMATCH, GLQ_E_OUT_OF_HOST_MEMORY,
         /// and those of glq_view_check().</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -349,6 +402,10 @@ namespace Glq.Interop
         glq_tensor_borrow(ContextHandle context, glq_view* view, IntPtr release, void* user, out TensorHandle tensor);
 
         /// <summary>Takes over an array from another framework.</summary>
+        /// <param name="context">A live context; the array must be on its device.</param>
+        /// <param name="managed">Owned by the tensor if the call succeeds, untouched if it fails. <c>version.major</c>
+        /// must be 1.</param>
+        /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_DEVICE_MISMATCH, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_UNSUPPORTED (DLPack version), GLQ_E_OUT_OF_HOST_MEMORY.</returns>
         /// <remarks><para>No stream is involved: the caller orders the producer's work before the first
@@ -364,6 +421,8 @@ namespace Glq.Interop
         glq_tensor_import_dlpack(ContextHandle context, IntPtr managed, out TensorHandle tensor);
 
         /// <summary>Lends a dense tensor to another framework.</summary>
+        /// <param name="tensor">Dense. The export keeps a reference to it.</param>
+        /// <param name="managed">Call its <c>deleter</c> when done. Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_UNSUPPORTED (not dense),
         /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
         /// <remarks><para>No stream is involved: the caller orders the consumer's work and the work queued
@@ -379,6 +438,8 @@ namespace Glq.Interop
         glq_tensor_export_dlpack(TensorHandle tensor, IntPtr* managed);
 
         /// <summary>Tells what a tensor is.</summary>
+        /// <param name="tensor">A live tensor.</param>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -392,6 +453,8 @@ namespace Glq.Interop
         glq_tensor_get_info(TensorHandle tensor, glq_tensor_info* info);
 
         /// <summary>The elements of a dense tensor as a view, valid while the tensor lives.</summary>
+        /// <param name="tensor">Dense.</param>
+        /// <param name="view">The view; carries GLQ_VIEW_READ_ONLY if the memory may not be written.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_UNSUPPORTED (not dense).</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -405,6 +468,7 @@ namespace Glq.Interop
         glq_tensor_view(TensorHandle tensor, glq_view* view);
 
         /// <summary>Adds a reference; each needs one glq_tensor_destroy().</summary>
+        /// <param name="tensor">A live tensor.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -419,6 +483,7 @@ namespace Glq.Interop
 
         /// <summary>Gives up one reference. With the last one the memory is freed or released once nothing uses it any
         /// more.</summary>
+        /// <param name="tensor">May be NULL.</param>
         /// <remarks><para>Does not wait, unless it ends the context (see glq_context_destroy()): the memory goes, and a
         /// release function or DLPack deleter is called, only after all work queued on the device before has finished.
         /// The library sees to that where it releases, at an object creation or glq_context_synchronize(). Not covered
@@ -436,6 +501,8 @@ namespace Glq.Interop
         glq_tensor_destroy(IntPtr tensor);
 
         /// <summary>Fills a descriptor with defaults; for languages that cannot use GLQ_E8P_DESC_INIT.</summary>
+        /// <param name="desc">The descriptor.</param>
+        /// <param name="struct_size"><c>sizeof(glq_e8p_desc)</c> as the caller knows it.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -448,6 +515,11 @@ namespace Glq.Interop
         glq_e8p_desc_init(glq_e8p_desc* desc, uint struct_size);
 
         /// <summary>Makes an E8P weight on the context's device.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="stream">Ordered after the work queued on it; the weight is complete when the function returns.
+        /// NULL on a CPU context.</param>
+        /// <param name="desc">The parts.</param>
+        /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE, GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
         /// GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.</returns>
@@ -466,6 +538,8 @@ namespace Glq.Interop
         glq_tensor_create_e8p(ContextHandle context, IntPtr stream, glq_e8p_desc* desc, out TensorHandle tensor);
 
         /// <summary>Tells what an E8P weight is.</summary>
+        /// <param name="tensor">An E8P tensor.</param>
+        /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_UNSUPPORTED (not
         /// E8P).</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -480,6 +554,11 @@ namespace Glq.Interop
         glq_e8p_get_info(TensorHandle tensor, glq_e8p_info* info);
 
         /// <summary>Writes an E8P weight back in the checkpoint's layout, bit for bit as it was given.</summary>
+        /// <param name="context">The context of <c>tensor</c>.</param>
+        /// <param name="stream">Ordered after the work queued on it; complete when the function returns.</param>
+        /// <param name="tensor">An E8P tensor.</param>
+        /// <param name="parts">Where to: compact views on the host or on the tensor's device. Vectors that the weight
+        /// does not have (see glq_e8p_info) are refused.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING (two destinations overlap),
         /// GLQ_E_NOT_FOUND (a vector or stage it does not have), GLQ_E_UNSUPPORTED (not E8P),
@@ -497,6 +576,11 @@ namespace Glq.Interop
         glq_e8p_export(ContextHandle context, IntPtr stream, TensorHandle tensor, glq_e8p_parts* parts);
 
         /// <summary>Workspace that glq_fused_linear_e8p() needs for up to <c>max_tokens</c> rows.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">An E8P tensor of this context.</param>
+        /// <param name="max_tokens">At least 0.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH,
         /// GLQ_E_UNSUPPORTED.</returns>
         /// <remarks><para>Does not decrease with <c>max_tokens</c>: what suffices for the largest batch suffices for
@@ -511,10 +595,21 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_fused_linear_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+        glq_fused_linear_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts*
+            opts, UIntPtr* bytes);
 
         /// <summary>y = x W^T + bias with an E8P weight: sign, Hadamard, matrix product, Hadamard, sign, scale and bias
         /// in one call.</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">The work is queued on it; on a CPU context NULL, and the work is done on
+        /// return.</param>
+        /// <param name="weight">An E8P tensor.</param>
+        /// <param name="x">F16, BF16 or F32 <c>[tokens, in_features]</c> (or <c>[in_features]</c>), unit column stride.
+        /// 16-byte aligned rows are fastest.</param>
+        /// <param name="y">F16, BF16 or F32 <c>[tokens, out_features]</c> (or <c>[out_features]</c>), unit column
+        /// stride; rounded once from FP32. Must not overlap x or the workspace.</param>
+        /// <param name="workspace">At least glq_fused_linear_e8p_workspace() bytes; NULL if that is 0.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
         /// GLQ_E_UNSUPPORTED, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
@@ -531,10 +626,17 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_fused_linear_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_fused_linear_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* y,
+            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_fused_linear_e8p_group() needs for up to <c>max_tokens</c> rows; grows as that
         /// of one weight does.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weights">As for the call.</param>
+        /// <param name="count">1 to GLQ_E8P_MAX_GROUP.</param>
+        /// <param name="max_tokens">At least 0.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>As glq_fused_linear_e8p_workspace().</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
@@ -546,10 +648,20 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_fused_linear_e8p_group_workspace(ContextHandle context, IntPtr* weights, int count, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+        glq_fused_linear_e8p_group_workspace(ContextHandle context, IntPtr* weights, int count, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes);
 
         /// <summary>Several linears of one input (query/key/value, gate/up), as glq_fused_linear_e8p() of each, byte
         /// for byte.</summary>
+        /// <param name="context">The context of the weights.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="weights"><c>count</c> E8P tensors of this context with equal <c>in_features</c>. A NULL entry
+        /// is skipped, and the entry of <c>y</c> is not looked at; at least one must be there.</param>
+        /// <param name="count">1 to GLQ_E8P_MAX_GROUP.</param>
+        /// <param name="x">As glq_fused_linear_e8p().</param>
+        /// <param name="y">Array of <c>count</c> views, each as in glq_fused_linear_e8p(); no two may overlap.</param>
+        /// <param name="workspace">At least glq_fused_linear_e8p_group_workspace() bytes.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
         /// <remarks><para>The input is transformed once for weights that share the transform
         /// (glq_e8p_info::input_transform_id); widths and output sizes may differ. Two views overlap if they share an
@@ -565,10 +677,19 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_fused_linear_e8p_group(ContextHandle context, IntPtr stream, IntPtr* weights, int count, glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_fused_linear_e8p_group(ContextHandle context, IntPtr stream, IntPtr* weights, int count, glq_view* x,
+            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Prints how glq_fused_linear_e8p() would run: kernels, tiles, splits, grid, shared memory, bytes
         /// moved, floor.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">An E8P tensor of this context.</param>
+        /// <param name="tokens">Rows of x.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="text">Receives a NUL-terminated text of one <c>key: value</c> a line; may be NULL if
+        /// <c>capacity</c> is 0.</param>
+        /// <param name="capacity">Bytes of <c>text</c>.</param>
+        /// <param name="needed">Bytes the text takes, with its NUL.</param>
         /// <returns>GLQ_OK, also for NULL with capacity 0, which asks for the size; GLQ_E_BUFFER_TOO_SMALL if
         /// <c>capacity</c> is otherwise less than <c>needed</c> (which is set, and <c>text</c> is cut); as
         /// glq_fused_linear_e8p_workspace().</returns>
@@ -582,10 +703,16 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_fused_linear_e8p_plan(ContextHandle context, TensorHandle weight, long tokens, glq_launch_opts* opts, byte* text, UIntPtr capacity, UIntPtr* needed);
+        glq_fused_linear_e8p_plan(ContextHandle context, TensorHandle weight, long tokens, glq_launch_opts* opts, byte*
+            text, UIntPtr capacity, UIntPtr* needed);
 
         /// <summary>Workspace that glq_rht_input() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">An E8P tensor of this context.</param>
+        /// <param name="max_tokens">At least 0.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>As glq_fused_linear_e8p_workspace().</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
@@ -597,9 +724,17 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_rht_input_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+        glq_rht_input_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
+            UIntPtr* bytes);
 
         /// <summary>First step: v = B_in( SV * pad(x) ), in FP32.</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="weight">An E8P tensor; its SV and input blocks are used.</param>
+        /// <param name="x">F16, BF16 or F32 <c>[tokens, in_features]</c>.</param>
+        /// <param name="v">F32 <c>[tokens, padded_in]</c>; must not overlap x.</param>
+        /// <param name="workspace">At least glq_rht_input_workspace() bytes; NULL if that is 0.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
         /// bytes on every device and for every batch size.</para><para>Any number of threads may call this at
@@ -612,10 +747,16 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_rht_input(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* v, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_rht_input(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* v,
+            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_matmul_e8p() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">An E8P tensor of this context.</param>
+        /// <param name="max_tokens">At least 0.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>As glq_fused_linear_e8p_workspace().</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
@@ -627,10 +768,18 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_matmul_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+        glq_matmul_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
+            UIntPtr* bytes);
 
         /// <summary>Second step: z = weight_scale * sum_s sigma_s Q_s v, with v rounded to 16-bit integers per row
         /// first.</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="weight">An E8P tensor.</param>
+        /// <param name="v">F32 <c>[tokens, padded_in]</c>.</param>
+        /// <param name="z">F32 <c>[tokens, padded_out]</c>; must not overlap v.</param>
+        /// <param name="workspace">At least glq_matmul_e8p_workspace() bytes.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: As
         /// glq_fused_linear_e8p().</para><para>Any number of threads may call this at once.</para></remarks>
@@ -642,10 +791,16 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_matmul_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* v, glq_view* z, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_matmul_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* v, glq_view* z,
+            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_rht_output() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">An E8P tensor of this context.</param>
+        /// <param name="max_tokens">At least 0.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>As glq_fused_linear_e8p_workspace().</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
@@ -657,9 +812,17 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_rht_output_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+        glq_rht_output_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
+            UIntPtr* bytes);
 
         /// <summary>Third step: y = crop( SU * B_out(z) ) + bias, rounded once.</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="weight">An E8P tensor; its SU, output blocks and bias are used.</param>
+        /// <param name="z">F32 <c>[tokens, padded_out]</c>.</param>
+        /// <param name="y">F16, BF16 or F32 <c>[tokens, out_features]</c>; must not overlap z.</param>
+        /// <param name="workspace">At least glq_rht_output_workspace() bytes; NULL if that is 0.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
         /// bytes on every device and for every batch size.</para><para>Any number of threads may call this at
@@ -672,9 +835,17 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_rht_output(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* z, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_rht_output(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* z, glq_view* y,
+            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Decodes rows of the rotated matrix: weight_scale * sum_s sigma_s Q_s.</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="weight">An E8P tensor.</param>
+        /// <param name="row_begin">First row, 0 to <c>padded_out</c>.</param>
+        /// <param name="w">F16, BF16 or F32 <c>[rows, padded_in]</c> with <c>row_begin + rows &lt;=
+        /// padded_out</c>.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
         /// <remarks><para>Each element is w_1 * k_1, then a fused multiply-add per further stage in FP32 (w_s the
         /// integer of the codebook, k_s as in ABI.md, "Numerics"), rounded once to the type of
@@ -688,9 +859,14 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_decode_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, long row_begin, glq_view* w, glq_launch_opts* opts);
+        glq_decode_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, long row_begin, glq_view* w,
+            glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_dequantize() needs: one FP32 copy of the rotated matrix.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">An E8P tensor of this context.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>As glq_fused_linear_e8p_workspace().</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
@@ -706,6 +882,12 @@ namespace Glq.Interop
 
         /// <summary>The effective weight W, both rotations undone, for inspection and conversion (not needed to
         /// run).</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="weight">An E8P tensor.</param>
+        /// <param name="w">F16, BF16 or F32 <c>[out_features, in_features]</c>; FP32 arithmetic, rounded once.</param>
+        /// <param name="workspace">At least glq_dequantize_workspace() bytes.</param>
+        /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
         /// bytes on every device.</para><para>Any number of threads may call this at once.</para></remarks>
@@ -717,9 +899,17 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_dequantize(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* w, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_dequantize(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* w, glq_workspace* workspace,
+            glq_launch_opts* opts);
 
         /// <summary>Packs codes into the checkpoint's layout.</summary>
+        /// <param name="context">A live context; both views are on its device.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="codebook"><c>GLQ_CODEBOOK_*</c>.</param>
+        /// <param name="codes">Compact U16 (E8P) or U8 (E81B) <c>[rows, cols/8]</c>, rows a multiple of 16 (E8P), cols
+        /// of 64.</param>
+        /// <param name="packed">Compact I64 <c>[rows/16, cols/64, 8, 4]</c> (E8P) or <c>[rows, cols/64]</c>
+        /// (E81B).</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
         /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
@@ -735,6 +925,11 @@ namespace Glq.Interop
         glq_e8p_pack(ContextHandle context, IntPtr stream, int codebook, glq_view* codes, glq_view* packed);
 
         /// <summary>Unpacks the checkpoint's layout into codes; the inverse of glq_e8p_pack().</summary>
+        /// <param name="context">A live context; both views are on its device.</param>
+        /// <param name="stream">As glq_fused_linear_e8p().</param>
+        /// <param name="codebook"><c>GLQ_CODEBOOK_*</c>.</param>
+        /// <param name="packed">As in glq_e8p_pack().</param>
+        /// <param name="codes">As in glq_e8p_pack().</param>
         /// <returns>As glq_e8p_pack().</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
         /// bytes on every device.</para><para>Any number of threads may call this at once.</para></remarks>
@@ -750,6 +945,8 @@ namespace Glq.Interop
 
         /// <summary>The codebook as data: four times the weights of every E8P code, or twice those of every E81B
         /// code.</summary>
+        /// <param name="codebook"><c>GLQ_CODEBOOK_*</c>.</param>
+        /// <param name="table">Compact I8 on the host: <c>[65536, 8]</c> for E8P, <c>[256, 8]</c> for E81B.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
         /// GLQ_E_DEVICE_MISMATCH.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -765,6 +962,11 @@ namespace Glq.Interop
 
         /// <summary>Workspace that glq_gemv_bf16() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
+        /// <param name="context">A live context.</param>
+        /// <param name="weight">As for the call.</param>
+        /// <param name="max_tokens">0 to GLQ_GEMV_MAX_TOKENS.</param>
+        /// <param name="opts">As for the call, or NULL.</param>
+        /// <param name="bytes">The size.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH,
         /// GLQ_E_UNSUPPORTED.</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
@@ -777,10 +979,22 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_gemv_bf16_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+        glq_gemv_bf16_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
+            UIntPtr* bytes);
 
         /// <summary>y = x W^T with a BF16 weight, FP32 products and sums in a fixed order; each weight is read
         /// once.</summary>
+        /// <param name="context">The context of <c>weight</c>.</param>
+        /// <param name="stream">The work is queued on it; NULL on a CPU context, where the work is done on
+        /// return.</param>
+        /// <param name="weight">A dense BF16 tensor <c>[N, K]</c> with unit column stride; N and K are free. 16-byte
+        /// aligned rows are fastest.</param>
+        /// <param name="x">BF16 <c>[tokens, K]</c> (or <c>[K]</c>), tokens at most GLQ_GEMV_MAX_TOKENS, unit column
+        /// stride.</param>
+        /// <param name="y">BF16, F16 or F32 <c>[tokens, N]</c> (or <c>[N]</c>), rounded once. Must not overlap the
+        /// inputs. K = 0 gives zeros.</param>
+        /// <param name="workspace">At least glq_gemv_bf16_workspace() bytes; NULL if that is 0.</param>
+        /// <param name="opts">NULL for defaults. glq_launch_opts::math_mode has no effect.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
         /// GLQ_E_UNSUPPORTED, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
@@ -796,9 +1010,12 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_gemv_bf16(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+        glq_gemv_bf16(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* y,
+            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Fills a descriptor with defaults; for languages that cannot use GLQ_QUANTIZER_DESC_INIT.</summary>
+        /// <param name="desc">The descriptor.</param>
+        /// <param name="struct_size"><c>sizeof(glq_quantizer_desc)</c> as the caller knows it.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -811,6 +1028,8 @@ namespace Glq.Interop
         glq_quantizer_desc_init(glq_quantizer_desc* desc, uint struct_size);
 
         /// <summary>Peak host memory of a quantizer of these dimensions, from creation to the end of a run.</summary>
+        /// <param name="desc">The layer.</param>
+        /// <param name="bytes">The estimate, an upper bound.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -824,6 +1043,9 @@ namespace Glq.Interop
         glq_quantizer_memory(glq_quantizer_desc* desc, UIntPtr* bytes);
 
         /// <summary>Makes a quantizer with an empty Hessian.</summary>
+        /// <param name="context">Its threads are used, and results are made on its device.</param>
+        /// <param name="desc">The layer.</param>
+        /// <param name="quantizer">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_NOT_FINITE,
         /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -838,6 +1060,8 @@ namespace Glq.Interop
         glq_quantizer_create(ContextHandle context, glq_quantizer_desc* desc, out QuantizerHandle quantizer);
 
         /// <summary>Adds x^T x of a batch of activations to the Hessian.</summary>
+        /// <param name="quantizer">A live quantizer, not in the middle of a cancelled run.</param>
+        /// <param name="x">F16, BF16, F32 or F64 <c>[tokens, in_features]</c> on the host, finite.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
         /// GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (the Hessian is unchanged), GLQ_E_WRONG_STATE,
         /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
@@ -852,6 +1076,10 @@ namespace Glq.Interop
         glq_quantizer_add_batch(QuantizerHandle quantizer, glq_view* x);
 
         /// <summary>Replaces the Hessian.</summary>
+        /// <param name="quantizer">A live quantizer, not in the middle of a cancelled run.</param>
+        /// <param name="hessian">F32 or F64 <c>[in_features, in_features]</c> on the host: symmetric, finite; the mean
+        /// of x^T x per token.</param>
+        /// <param name="samples">Tokens it stands for when batches are added to it; at least 0.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
         /// GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE.</returns>
 #if NET8_0_OR_GREATER
@@ -865,6 +1093,10 @@ namespace Glq.Interop
         glq_quantizer_set_hessian(QuantizerHandle quantizer, glq_view* hessian, double samples);
 
         /// <summary>Copies the Hessian out, to merge shards or to keep it.</summary>
+        /// <param name="quantizer">A live quantizer.</param>
+        /// <param name="hessian">F32 or F64 <c>[in_features, in_features]</c> on the host: the mean of x^T x per
+        /// token.</param>
+        /// <param name="samples">Tokens it stands for; may be NULL.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
         /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH.</returns>
 #if NET8_0_OR_GREATER
@@ -878,6 +1110,14 @@ namespace Glq.Interop
         glq_quantizer_get_hessian(QuantizerHandle quantizer, glq_view* hessian, double* samples);
 
         /// <summary>Quantizes a weight. Without a Hessian the identity is used.</summary>
+        /// <param name="quantizer">A live quantizer.</param>
+        /// <param name="stream">Used to put the result on a CUDA context's device; complete on return.</param>
+        /// <param name="weight">F16, BF16, F32 or F64 <c>[out_features, in_features]</c> on the host, finite.</param>
+        /// <param name="bias">F16, BF16 or F32 <c>[out_features]</c> on the host, stored with the result; may be
+        /// NULL.</param>
+        /// <param name="progress">May be NULL.</param>
+        /// <param name="user">Passed to <c>progress</c>.</param>
+        /// <param name="tensor">The E8P weight; set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_CANCELLED, GLQ_E_NUMERIC, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE (a cancelled run is
         /// continued with another weight), GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY,
@@ -894,9 +1134,11 @@ namespace Glq.Interop
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         public static extern int
 #endif
-        glq_quantizer_run(QuantizerHandle quantizer, IntPtr stream, glq_view* weight, glq_view* bias, IntPtr progress, void* user, out TensorHandle tensor);
+        glq_quantizer_run(QuantizerHandle quantizer, IntPtr stream, glq_view* weight, glq_view* bias, IntPtr progress,
+            void* user, out TensorHandle tensor);
 
         /// <summary>Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.</summary>
+        /// <param name="quantizer">A live quantizer.</param>
         /// <returns>GLQ_OK, also if there is no such run; GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -909,6 +1151,10 @@ namespace Glq.Interop
         glq_quantizer_abandon(QuantizerHandle quantizer);
 
         /// <summary>Writes the whole state (options, Hessian, a cancelled run's progress) into a buffer.</summary>
+        /// <param name="quantizer">A live quantizer.</param>
+        /// <param name="buffer">May be NULL if <c>capacity</c> is 0.</param>
+        /// <param name="capacity">Bytes of <c>buffer</c>.</param>
+        /// <param name="needed">Bytes the state takes.</param>
         /// <returns>GLQ_OK, also for NULL with capacity 0, which asks for the size; GLQ_E_BUFFER_TOO_SMALL if
         /// <c>capacity</c> is otherwise less than <c>needed</c> (which is set; nothing is written);
         /// GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_OUT_OF_HOST_MEMORY.</returns>
@@ -923,6 +1169,10 @@ namespace Glq.Interop
         glq_quantizer_save(QuantizerHandle quantizer, void* buffer, UIntPtr capacity, UIntPtr* needed);
 
         /// <summary>Makes a quantizer from a saved state.</summary>
+        /// <param name="context">As glq_quantizer_create().</param>
+        /// <param name="buffer">What glq_quantizer_save() wrote, any alignment.</param>
+        /// <param name="bytes">Its size.</param>
+        /// <param name="quantizer">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_BAD_FILE (not a state, damaged, or of
         /// another format version), GLQ_E_OUT_OF_HOST_MEMORY.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -937,6 +1187,8 @@ namespace Glq.Interop
         glq_quantizer_load(ContextHandle context, void* buffer, UIntPtr bytes, out QuantizerHandle quantizer);
 
         /// <summary>Tells what a quantizer was made with, in particular one from glq_quantizer_load().</summary>
+        /// <param name="quantizer">A live quantizer.</param>
+        /// <param name="desc">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -949,6 +1201,8 @@ namespace Glq.Interop
         glq_quantizer_get_desc(QuantizerHandle quantizer, glq_quantizer_desc* desc);
 
         /// <summary>Tells how good the last finished run was.</summary>
+        /// <param name="quantizer">A live quantizer.</param>
+        /// <param name="report">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_WRONG_STATE (no finished
         /// run).</returns>
 #if NET8_0_OR_GREATER
@@ -963,6 +1217,7 @@ namespace Glq.Interop
 
         /// <summary>Destroys a quantizer, from any thread, once no other call on it is running. Tensors it made live
         /// on.</summary>
+        /// <param name="quantizer">May be NULL.</param>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -975,6 +1230,9 @@ namespace Glq.Interop
 
         /// <summary>Opens a checkpoint and checks it: header, offsets, types, and that the tensors of each E8P layer
         /// fit together.</summary>
+        /// <param name="path">A <c>.safetensors</c> file, a <c>.safetensors.index.json</c> file, or a directory that
+        /// holds <c>model.safetensors</c> or <c>model.safetensors.index.json</c>. UTF-8.</param>
+        /// <param name="checkpoint">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_IO, GLQ_E_BAD_FILE (also if a name is invalid UTF-8 or holds
         /// a NUL), GLQ_E_UNSUPPORTED (a data type this library does not know is no error until it is asked for),
         /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
@@ -990,6 +1248,8 @@ namespace Glq.Interop
         glq_checkpoint_open(byte* path, out CheckpointHandle checkpoint);
 
         /// <summary>Number of tensors of any kind, in the order of their names.</summary>
+        /// <param name="checkpoint">An open checkpoint.</param>
+        /// <param name="count">The number.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -1003,6 +1263,9 @@ namespace Glq.Interop
         glq_checkpoint_tensor_count(CheckpointHandle checkpoint, long* count);
 
         /// <summary>Name of a tensor.</summary>
+        /// <param name="checkpoint">An open checkpoint.</param>
+        /// <param name="index">0 to count - 1.</param>
+        /// <param name="name">Lives as long as the checkpoint.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_NOT_FOUND.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -1016,6 +1279,9 @@ namespace Glq.Interop
         glq_checkpoint_tensor_name(CheckpointHandle checkpoint, long index, byte** name);
 
         /// <summary>A tensor of the file as a read-only view. Its memory may be less aligned than its type.</summary>
+        /// <param name="checkpoint">An open checkpoint.</param>
+        /// <param name="name">Full name.</param>
+        /// <param name="view">The view.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_NOT_FOUND, GLQ_E_DTYPE (a type without a
         /// glq_dtype), GLQ_E_SHAPE (rank above GLQ_MAX_NDIM).</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
@@ -1030,6 +1296,8 @@ namespace Glq.Interop
         glq_checkpoint_tensor(CheckpointHandle checkpoint, byte* name, glq_view* view);
 
         /// <summary>Number of E8P layers, in the order of their names.</summary>
+        /// <param name="checkpoint">An open checkpoint.</param>
+        /// <param name="count">The number.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -1043,6 +1311,9 @@ namespace Glq.Interop
         glq_checkpoint_layer_count(CheckpointHandle checkpoint, long* count);
 
         /// <summary>Name of an E8P layer: the module path, such as <c>model.layers.0.self_attn.q_proj</c>.</summary>
+        /// <param name="checkpoint">An open checkpoint.</param>
+        /// <param name="index">0 to count - 1.</param>
+        /// <param name="name">Lives as long as the checkpoint.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_NOT_FOUND.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
@@ -1056,6 +1327,9 @@ namespace Glq.Interop
         glq_checkpoint_layer_name(CheckpointHandle checkpoint, long index, byte** name);
 
         /// <summary>Describes an E8P layer, ready for glq_tensor_create_e8p().</summary>
+        /// <param name="checkpoint">An open checkpoint; the pointers in <c>desc</c> live as long as it does.</param>
+        /// <param name="name">Module path.</param>
+        /// <param name="desc">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_NOT_FOUND.</returns>
         /// <remarks><para>Checkpoints do not store the unpadded sizes. They are taken from the file's metadata where
         /// this library's tools wrote it, out_features else from the bias, and else the padded sizes stand; a caller
@@ -1073,6 +1347,7 @@ namespace Glq.Interop
 
         /// <summary>Closes a checkpoint, from any thread, once no other call on it is running. Weights that were made
         /// from it live on.</summary>
+        /// <param name="checkpoint">May be NULL.</param>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]

@@ -1,0 +1,63 @@
+using System;
+using Glq.Interop;
+
+namespace Glq
+{
+    /// <summary>Scratch memory for operations, on a context's device.</summary>
+    /// <remarks>One serves any number of calls on one stream, one after another; calls that run at the same time need one
+    /// each. An operation never makes it grow: reserve enough for the largest batch first.</remarks>
+    public sealed unsafe class Workspace : IDisposable
+    {
+        private Tensor storage;
+        private IntPtr start;
+
+        /// <summary>Makes a workspace.</summary>
+        /// <param name="context">On whose device it is.</param>
+        /// <param name="bytes">How large; see <see cref="Tensor.FusedLinearWorkspace"/>.</param>
+        public Workspace(Context context, long bytes = 0)
+        {
+            Context = context ?? throw new ArgumentNullException(nameof(context));
+            Reserve(bytes);
+        }
+
+        /// <summary>The context it was made for.</summary>
+        public Context Context { get; }
+
+        /// <summary>Its size.</summary>
+        public long Bytes { get; private set; }
+
+        /// <summary>Makes it at least so large. Not while a call uses it, nor while a graph is being captured.</summary>
+        public void Reserve(long bytes)
+        {
+            if (bytes < 0)
+            {
+                throw new ArgumentOutOfRangeException(nameof(bytes));
+            }
+            if (bytes <= Bytes)
+            {
+                return;
+            }
+            const long Alignment = Constants.GLQ_WORKSPACE_ALIGNMENT;
+            Tensor larger = Tensor.Empty(Context, DType.U8, checked(bytes + Alignment - 1));
+            glq_view view;
+            GlqException.Check(NativeMethods.glq_tensor_view(larger.Handle, &view));
+            storage?.Dispose();
+            storage = larger;
+            start = (IntPtr)(((long)view.data + Alignment - 1) / Alignment * Alignment);
+            Bytes = bytes;
+        }
+
+        /// <summary>Frees the memory, once queued work no longer uses it.</summary>
+        public void Dispose()
+        {
+            storage?.Dispose();
+        }
+
+        internal glq_workspace Native => new glq_workspace { data = (void*)start, bytes = (UIntPtr)(ulong)Bytes };
+
+        internal Hold Hold()
+        {
+            return new Hold(storage?.Handle);
+        }
+    }
+}
