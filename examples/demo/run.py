@@ -58,13 +58,13 @@ def main() -> int:
     started = time.perf_counter()
     try:
         encoder = Encoder()
-    except ModelMissing as error:
+        context = glq.Context(arguments.device or best_device())
+    except (ModelMissing, glq.GlqError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if arguments.layers is not None:
         layers = min(max(arguments.layers, 1), encoder.config.layers)
         encoder.config = dataclasses.replace(encoder.config, layers=layers)
-    context = glq.Context(arguments.device or best_device())
 
     heading("The model")
     names = encoder.linear_names()
