@@ -42,48 +42,62 @@ __device__ __forceinline__ void Butterflies(float (&r)[kCount], uint32_t base, u
   }
 }
 
-// A chunk of 4096 elements, 256 threads (t = 0..255), 16 elements each. On entry thread t holds elements 16t .. 16t+15
-// of the chunk; on return elements t, t + 256, ..., t + 15 * 256. Three passes of four stages:
-//   pass 1: stages 0-3, in registers (no block is smaller than 16)
-//   pass 2: stages 4-7, after an exchange inside each half warp
-//   pass 3: stages 8-11, after an exchange across the block
-// `shared` holds kChunkShared floats; element e lies at e + e / 16, which keeps banks apart. `uniform`: the chunk lies
+// A chunk of 4096 elements, 512 threads (t = 0..511), 8 elements each. On entry thread t holds elements 8t .. 8t+7
+// of the chunk; on return elements t, t + 512, ..., t + 7 * 512. Four passes of three stages:
+//   pass 1: stages 0-2, in registers (no block is smaller than 16)
+//   pass 2: stages 3-5, after an exchange inside eight threads
+//   pass 3: stages 6-8, after an exchange inside two warps
+//   pass 4: stages 9-11, after an exchange across the block
+// `shared` holds kChunkShared floats; element e lies at e + e / 8, which keeps banks apart. `uniform`: the chunk lies
 // inside blocks of at least 4096, so that every stage runs.
 //
-// The kernels that use this run once per launch, so that what they cost is latency: instruction cache misses
-// among it. Hence one body with branches around the passes, not two bodies.
+// The kernels that use this run once per launch, on few multiprocessors: what they cost is latency, instructions of a
+// warp times some five cycles. Hence many threads with few elements (16 elements on 256 threads took 1.6 times as
+// long on an H200), and one body with branches around the passes, not two bodies.
 inline constexpr int kChunk = 4096;
-inline constexpr int kChunkThreads = 256;
-inline constexpr int kChunkShared = kChunk + kChunk / 16;
+inline constexpr int kChunkThreads = 512;
+inline constexpr int kChunkRegs = kChunk / kChunkThreads;
+inline constexpr int kChunkShared = kChunk + kChunk / 8;
 
-__device__ __forceinline__ int ChunkSlot(int e) { return e + (e >> 4); }
+__device__ __forceinline__ int ChunkSlot(int e) { return e + (e >> 3); }
 
-__device__ __forceinline__ void ChunkFwht(float (&r)[16], float* shared, uint32_t chunk_base, uint32_t dim, bool uniform,
-                                          int t) {
+template <int kShift>
+__device__ __forceinline__ void ChunkPass(float (&r)[kChunkRegs], uint32_t base, uint32_t dim, bool uniform) {
+  if (uniform) {
+    Butterflies<kShift, true>(r, 0, dim);
+  } else {
+    Butterflies<kShift, false>(r, base, dim);
+  }
+}
+
+__device__ __forceinline__ void ChunkFwht(float (&r)[kChunkRegs], float* shared, uint32_t chunk_base, uint32_t dim,
+                                          bool uniform, int t) {
   Butterflies<0, true>(r, 0, dim);
 #pragma unroll
-  for (int j = 0; j < 16; ++j) shared[17 * t + j] = r[j];
+  for (int j = 0; j < 8; ++j) shared[9 * t + j] = r[j];
   __syncwarp();
-  // Element second + 16 j lies at ChunkSlot(second) + 17 j, element t + 256 j at ChunkSlot(t) + 272 j.
-  const int second = (t >> 4) * 256 + (t & 15), second_slot = ChunkSlot(second);
+  // Element second + 8 j lies at ChunkSlot(second) + 9 j, element third + 64 j at ChunkSlot(third) + 72 j, element
+  // t + 512 j at ChunkSlot(t) + 576 j.
+  const int second = (t >> 3) * 64 + (t & 7);
+  float* slot = shared + ChunkSlot(second);
 #pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = shared[second_slot + 17 * j];
-  if (uniform) {
-    Butterflies<4, true>(r, 0, dim);
-  } else {
-    Butterflies<4, false>(r, chunk_base + second, dim);
-  }
+  for (int j = 0; j < 8; ++j) r[j] = slot[9 * j];
+  ChunkPass<3>(r, chunk_base + second, dim, uniform);
 #pragma unroll
-  for (int j = 0; j < 16; ++j) shared[second_slot + 17 * j] = r[j];
+  for (int j = 0; j < 8; ++j) slot[9 * j] = r[j];
   __syncthreads();
-  const int third_slot = ChunkSlot(t);
+  const int third = (t >> 6) * 512 + (t & 63);
+  slot = shared + ChunkSlot(third);
 #pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = shared[third_slot + 272 * j];
-  if (uniform) {
-    Butterflies<8, true>(r, 0, dim);
-  } else {
-    Butterflies<8, false>(r, chunk_base + t, dim);
-  }
+  for (int j = 0; j < 8; ++j) r[j] = slot[72 * j];
+  ChunkPass<6>(r, chunk_base + third, dim, uniform);
+#pragma unroll
+  for (int j = 0; j < 8; ++j) slot[72 * j] = r[j];
+  __syncthreads();
+  slot = shared + ChunkSlot(t);
+#pragma unroll
+  for (int j = 0; j < 8; ++j) r[j] = slot[576 * j];
+  ChunkPass<9>(r, chunk_base + t, dim, uniform);
 }
 
 }  // namespace glq

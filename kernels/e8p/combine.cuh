@@ -76,29 +76,29 @@ __device__ __forceinline__ float CombinedElement(const RhtOutputParams& p, const
   return z;
 }
 
-// Elements first .. first + 15 (a multiple of 16), first + 15 < dim.
-__device__ __forceinline__ void CombinedElements16(const RhtOutputParams& p, const RowSums& s, int token, uint32_t first,
-                                                   float (&r)[16]) {
+// Elements first .. first + 7 (a multiple of 8), first + 7 < dim.
+__device__ __forceinline__ void CombinedElements8(const RhtOutputParams& p, const RowSums& s, int token, uint32_t first,
+                                                  float (&r)[8]) {
 #pragma unroll
   for (int stage = 0; stage < kMaxStages; ++stage) {
     if (stage >= p.stages) break;
     const int32_t* sums = p.z[stage] + static_cast<int64_t>(token) * 2 * p.dim + first;
     const Correction c = CorrectionOf(s, (p.e81b_mask >> stage) & 1);
-    int hi[16], lo[16];
+    int hi[8], lo[8];
 #pragma unroll
-    for (int v = 0; v < 4; ++v) {
+    for (int v = 0; v < 2; ++v) {
       *reinterpret_cast<int4*>(hi + 4 * v) = reinterpret_cast<const int4*>(sums)[v];
       *reinterpret_cast<int4*>(lo + 4 * v) = reinterpret_cast<const int4*>(sums + p.dim)[v];
     }
 #pragma unroll
-    for (int j = 0; j < 16; ++j) {
+    for (int j = 0; j < 8; ++j) {
       const float sum = StageSum(hi[j], lo[j], c);
       r[j] = stage == 0 ? __fmul_rn(sum, s.c[0]) : __fmaf_rn(sum, s.c[stage], r[j]);
     }
   }
   if (s.kind != 0) {
 #pragma unroll
-    for (int j = 0; j < 16; ++j) r[j] = s.kind == 2 ? __uint_as_float(0x7FC00000u) : 0.0f;
+    for (int j = 0; j < 8; ++j) r[j] = s.kind == 2 ? __uint_as_float(0x7FC00000u) : 0.0f;
   }
 }
 

@@ -6,7 +6,7 @@
 //   2. stages 12..14 across chunks: each block reads its 1/C of the columns from all C chunks through
 //      distributed shared memory, so that it ends up with elements  s * 4096 + column,  s = 0..C-1
 //
-// After it a thread holds 16 elements: register m * C + s is element s * 4096 + Column(m).
+// After it a thread holds 8 elements: register m * C + s is element s * 4096 + Column(m).
 #pragma once
 
 #include <cooperative_groups.h>
@@ -36,9 +36,9 @@ __device__ __forceinline__ bool ChunkIsUniform(int rank, uint32_t dim) {
   return end <= dim && BlockLog2(end - 1, dim) >= 12;
 }
 
-// On entry thread t holds elements 16t..16t+15 of chunk `rank`.
+// On entry thread t holds elements 8t..8t+7 of chunk `rank`.
 template <int kCluster>
-__device__ __forceinline__ void RowFwht(float (&r)[16], float* shared, int rank, uint32_t dim) {
+__device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], float* shared, int rank, uint32_t dim) {
   ChunkFwht(r, shared, static_cast<uint32_t>(rank) * kChunk, dim, ChunkIsUniform(rank, dim), static_cast<int>(threadIdx.x));
   if constexpr (kCluster > 1) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -46,16 +46,16 @@ __device__ __forceinline__ void RowFwht(float (&r)[16], float* shared, int rank,
     __syncthreads();
     const int t = static_cast<int>(threadIdx.x);
 #pragma unroll
-    for (int j = 0; j < 16; ++j) shared[t + 256 * j] = r[j];
+    for (int j = 0; j < kChunkRegs; ++j) shared[t + kChunkThreads * j] = r[j];
     cluster.sync();
 #pragma unroll
     for (int s = 0; s < kCluster; ++s) {
       const float* remote = cluster.map_shared_rank(shared, s);
 #pragma unroll
-      for (int m = 0; m < 16 / kCluster; ++m) r[m * kCluster + s] = remote[Column<kCluster>(rank, m)];
+      for (int m = 0; m < kChunkRegs / kCluster; ++m) r[m * kCluster + s] = remote[Column<kCluster>(rank, m)];
     }
 #pragma unroll
-    for (int m = 0; m < 16 / kCluster; ++m) {
+    for (int m = 0; m < kChunkRegs / kCluster; ++m) {
       float part[kCluster];
 #pragma unroll
       for (int s = 0; s < kCluster; ++s) part[s] = r[m * kCluster + s];
@@ -69,14 +69,14 @@ __device__ __forceinline__ void RowFwht(float (&r)[16], float* shared, int rank,
 
 // The block's scale of each register's element. One value for all where the row is one block.
 template <int kCluster>
-__device__ __forceinline__ void MultiplyInvSqrt(float (&r)[16], int rank, uint32_t dim) {
+__device__ __forceinline__ void MultiplyInvSqrt(float (&r)[kChunkRegs], int rank, uint32_t dim) {
   if ((dim & (dim - 1)) == 0) {
     const float scale = InvSqrtPow2(31 - __clz(static_cast<int>(dim)));
 #pragma unroll
-    for (int j = 0; j < 16; ++j) r[j] = __fmul_rn(r[j], scale);
+    for (int j = 0; j < kChunkRegs; ++j) r[j] = __fmul_rn(r[j], scale);
   } else {
 #pragma unroll
-    for (int j = 0; j < 16; ++j) {
+    for (int j = 0; j < kChunkRegs; ++j) {
       r[j] = __fmul_rn(r[j], InvSqrtPow2(BlockLog2(ElementIndex<kCluster>(rank, j), dim)));
     }
   }

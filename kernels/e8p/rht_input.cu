@@ -1,6 +1,6 @@
 // Input side of the E8P linear: x -> u = x * SV -> v = B u -> integers (numerics: steps 1 to 4).
 //
-// One cluster of C blocks of 256 threads per token, C = 1, 2, 4 or 8 chunks of 4096 elements. What bounds it is
+// One cluster of C blocks of 512 threads per token, C = 1, 2, 4 or 8 chunks of 4096 elements. What bounds it is
 // latency, not bytes: a row is 8 to 64 KiB. Rows that do not fit (dim > 32768, or > 4096 on GPUs without
 // clusters) and block lists that are not the binary expansion go through rht_large.cu.
 #include "e8p/rht.cuh"
@@ -36,12 +36,12 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
     reinterpret_cast<int4*>(p.clear)[i] = make_int4(0, 0, 0, 0);
   }
 
-  float r[16];
+  float r[kChunkRegs];
   const int64_t x_bytes = p.x_type == Scalar::kF32 ? 4 : 2;
   const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * x_bytes;
   if (p.pretransformed) {
 #pragma unroll
-    for (int j = 0; j < 16; ++j) {
+    for (int j = 0; j < kChunkRegs; ++j) {
       const uint32_t i = ElementIndex<kCluster>(rank, j);
       r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
 
   if (p.v != nullptr) {
 #pragma unroll
-    for (int j = 0; j < 16; ++j) {
+    for (int j = 0; j < kChunkRegs; ++j) {
       const uint32_t i = ElementIndex<kCluster>(rank, j);
       if (i < dim) p.v[token * p.v_stride + i] = ToF32Canonical(r[j]);
     }
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
   // The largest |v| of the row, as bits.
   uint32_t max_bits = 0;
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
+  for (int j = 0; j < kChunkRegs; ++j) {
     const bool inside = ElementIndex<kCluster>(rank, j) < dim;
     max_bits = max(max_bits, inside ? __float_as_uint(r[j]) & 0x7FFFFFFFu : 0u);
   }
@@ -74,8 +74,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
   if ((t & 31) == 0) warp_max[t >> 5] = max_bits;
   if (t < 2) sums[t] = 0;
   __syncthreads();
-#pragma unroll
-  for (int w = 0; w < kChunkThreads / 32; ++w) max_bits = max(max_bits, warp_max[w]);
+  max_bits = __reduce_max_sync(0xFFFFFFFFu, warp_max[t & (kChunkThreads / 32 - 1)]);
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   if constexpr (kCluster > 1) {
     // Every block writes its maximum to every other; reading after the barrier is local, so that none
@@ -93,7 +92,7 @@ __global__ void __launch_bounds__(kChunkThreads) RhtInputKernel(const __grid_con
   constexpr int kColumns = kChunk / kCluster;
   int sum_hi = 0, sum_lo = 0;
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
+  for (int j = 0; j < kChunkRegs; ++j) {
     const bool inside = ElementIndex<kCluster>(rank, j) < dim;
     const Digits d = inside ? SplitDigits(r[j], scale) : Digits{0, 0};
     const int s = j % kCluster, column = t + (j / kCluster) * kChunkThreads;

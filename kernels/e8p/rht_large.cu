@@ -88,13 +88,16 @@ __global__ void __launch_bounds__(kChunkThreads) ChunkKernel(float* buffer, int6
   const int t = static_cast<int>(threadIdx.x);
   float* row = buffer + static_cast<int64_t>(blockIdx.y) * dim;
   const int64_t base = static_cast<int64_t>(blockIdx.x) * kChunk;
-  float r[16];
+  float r[kChunkRegs];
 #pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = base + 16 * t + j < dim ? row[base + 16 * t + j] : 0.0f;
+  for (int j = 0; j < kChunkRegs; ++j) {
+    const int64_t i = base + kChunkRegs * t + j;
+    r[j] = i < dim ? row[i] : 0.0f;
+  }
   ChunkFwht(r, shared, static_cast<uint32_t>(base), static_cast<uint32_t>(dim), false, t);
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
-    const int64_t i = base + t + 256 * j;
+  for (int j = 0; j < kChunkRegs; ++j) {
+    const int64_t i = base + t + kChunkThreads * j;
     if (i < dim) row[i] = r[j];
   }
 }

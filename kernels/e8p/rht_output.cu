@@ -1,6 +1,6 @@
 // Output side of the E8P linear: integer sums -> y_rht -> B -> * SU + bias -> y (numerics: steps 5 to 7).
 //
-// One cluster of C blocks of 256 threads per token and weight of the group; see rht.cuh. C fits the largest
+// One cluster of C blocks of 512 threads per token and weight of the group; see rht.cuh. C fits the largest
 // weight; smaller ones leave some of its blocks without elements.
 #include "e8p/rht.cuh"
 
@@ -13,23 +13,23 @@
 namespace glq::kernels {
 namespace {
 
-// y_rht of elements 16t..16t+15 of chunk `rank`, into registers.
-__device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums& row, int token, int rank, float (&r)[16]) {
-  const int t = static_cast<int>(threadIdx.x), chunk = rank * kChunk, first = chunk + 16 * t;
+// y_rht of elements 8t..8t+7 of chunk `rank`, into registers.
+__device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums& row, int token, int rank, float (&r)[kChunkRegs]) {
+  const int t = static_cast<int>(threadIdx.x), chunk = rank * kChunk, first = chunk + 8 * t;
   if (p.stages > 0) {
     // dim is a multiple of 16: a thread has all of its elements or none.
     if (first < p.dim) {
-      CombinedElements16(p, row, token, static_cast<uint32_t>(first), r);
+      CombinedElements8(p, row, token, static_cast<uint32_t>(first), r);
     } else {
 #pragma unroll
-      for (int j = 0; j < 16; ++j) r[j] = 0.0f;
+      for (int j = 0; j < kChunkRegs; ++j) r[j] = 0.0f;
     }
     return;
   }
   const float* row_in = p.rows + token * p.rows_stride;
-  const bool vector = first + 16 <= p.dim && (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
+  const bool vector = first + 8 <= p.dim && (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
+  for (int j = 0; j < 2; ++j) {
     if (vector) {
       *reinterpret_cast<float4*>(r + 4 * j) = reinterpret_cast<const float4*>(row_in + first)[j];
     } else {
@@ -51,16 +51,15 @@ template <int kCluster>
 __global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
   __shared__ float shared[kChunkShared];
   const RhtOutputParams p = group.items[blockIdx.y];
-  const int t = static_cast<int>(threadIdx.x);
   const int token = static_cast<int>(blockIdx.x / kCluster);
   const int rank = static_cast<int>(blockIdx.x % kCluster);
   const uint32_t dim = static_cast<uint32_t>(p.dim);
   void* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (p.y_type == Scalar::kF32 ? 4 : 2);
 
   // SU and bias do not depend on the predecessor.
-  float su[16], bias[16];
+  float su[kChunkRegs], bias[kChunkRegs];
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
+  for (int j = 0; j < kChunkRegs; ++j) {
     const uint32_t i = ElementIndex<kCluster>(rank, j);
     const bool inside = i < static_cast<uint32_t>(p.out_features);
     su[j] = inside && p.su != nullptr ? __half2float(__ushort_as_half(__ldg(p.su + i))) : 1.0f;
@@ -69,13 +68,13 @@ __global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_co
   ptx::LetSuccessorStart();
   ptx::WaitForPredecessor();
 
-  float r[16];
+  float r[kChunkRegs];
   const RowSums row = p.stages > 0 ? LoadRowSums(p, token) : RowSums{};
   LoadRow(p, row, token, rank, r);
   RowFwht<kCluster>(r, shared, rank, dim);
   MultiplyInvSqrt<kCluster>(r, rank, dim);
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
+  for (int j = 0; j < kChunkRegs; ++j) {
     const uint32_t i = ElementIndex<kCluster>(rank, j);
     float v = p.su != nullptr ? __fmul_rn(r[j], su[j]) : r[j];
     if (p.bias != nullptr) v = __fadd_rn(v, bias[j]);

@@ -314,7 +314,7 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
   const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks) -> std::string {
     if (!FitsCluster(device_, dim, blocks)) return "passes over global memory";
-    return "cluster of " + std::to_string(kernels::RhtClusterSize(dim)) + " blocks of 256 threads per token";
+    return "cluster of " + std::to_string(kernels::RhtClusterSize(dim)) + " blocks of 512 threads per token";
   };
   char text[512];
   std::snprintf(text, sizeof(text),

@@ -139,9 +139,10 @@ TEST(Capture, FewNodes) {
     GLQ_ASSERT_OK(graph.status());
     GLQ_ASSERT_CUDA(graph.error());
     std::printf("  %2zu nodes  %s\n", graph.nodes(), operation->name.c_str());
-    // Slices of large batches and stages that are expanded one after the other need more.
+    // Slices of large batches and stages that are expanded one after the other need more. Block lists other than the
+    // binary expansion take a launch a stage.
     if (operation->in.rows() < 384) {
-      EXPECT_LE(graph.nodes(), 12u) << operation->name;
+      EXPECT_LE(graph.nodes(), 24u) << operation->name;
     }
     if (operation->name == "fused " + LinearSpec{.out = 96, .in = 192, .bits = 2}.Text() + ", 1 tokens") {
       EXPECT_LE(graph.nodes(), 3u);

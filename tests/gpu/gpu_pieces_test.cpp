@@ -227,6 +227,8 @@ void CheckPacking(int32_t codebook, int64_t rows, int64_t cols) {
   const DeviceImage device_packed(got), device_back(back);
   GLQ_ASSERT_CUDA(
       cudaMemcpy(device_codes.data(), codes.data(), static_cast<size_t>(code_bytes), cudaMemcpyHostToDevice));
+  // A copy from pageable memory may still be under way when it returns, and the stream below does not wait for it.
+  GLQ_ASSERT_CUDA(cudaDeviceSynchronize());
   const glq_view gpu_from = HostLinear::At(from, device_codes.data(), kGpu),
                  gpu_to = HostLinear::At(to, device_packed.View().data, kGpu);
   GLQ_ASSERT_OK(glq_e8p_pack(GpuContext(), GpuStream(), codebook, &gpu_from, &gpu_to));
@@ -330,6 +332,7 @@ class OnDevice {
   glq_view Copy(const glq_view& view, size_t bytes) {
     buffers_.emplace_back(bytes);
     Require(cudaMemcpy(buffers_.back().data(), view.data, bytes, cudaMemcpyHostToDevice), "cudaMemcpy");
+    Require(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
     return HostLinear::At(view, buffers_.back().data(), kGpu);
   }
   glq_e8p_desc desc_;

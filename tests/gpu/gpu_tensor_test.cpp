@@ -81,6 +81,7 @@ void CheckCopies(int cases) {
   std::memcpy(source.data() + 1, random.data(), kArena);  // an odd address
   const DeviceBuffer device_source(kArena), device_destination(kArena);
   GLQ_ASSERT_CUDA(cudaMemcpy(device_source.data(), random.data(), kArena, cudaMemcpyHostToDevice));
+  GLQ_ASSERT_CUDA(cudaDeviceSynchronize());
   for (int i = 0; i < cases; ++i) {
     Rng rng(static_cast<uint64_t>(i) + 1);
     glq_view shape{};
