@@ -19,18 +19,18 @@ constexpr uintptr_t kEmpty = 0, kGone = 1;
 struct Table {
   size_t capacity;  // a power of two
   Word* words;
+  const Table* outgrown;  // the one before; keeps it reachable for leak checkers
 };
 
 constexpr size_t kFirstCapacity = 1024;
 Word first_words[kFirstCapacity];
-constinit Table first_table{kFirstCapacity, first_words};
+constinit Table first_table{kFirstCapacity, first_words, nullptr};
 
 // Neither the tables nor the mutex are ever destroyed: a host may destroy its handles from its own
 // static destructors, after this library's have run. A table that was outgrown stays, because a
 // reader may still be in it; each is half of the next.
 constinit std::atomic<Table*> current{&first_table};
 constinit std::mutex mutex;
-size_t live = 0;      // guarded by `mutex`
 size_t occupied = 0;  // words that are not kEmpty; guarded by `mutex`
 
 uintptr_t Key(const void* handle, Kind kind) {
@@ -62,11 +62,12 @@ void Insert(const Table& table, uintptr_t key) {
 void MakeRoom() {
   const Table& old = *current.load(std::memory_order_relaxed);
   if ((occupied + 1) * 4 <= old.capacity * 3) return;
-  const size_t capacity = (live + 1) * 2 > old.capacity ? old.capacity * 2 : old.capacity;
+  // Always twice as large: in an emptier table gone words are soon cleared, so that this ends.
+  const size_t capacity = old.capacity * 2;
   Word* words = new Word[capacity]();
   Table* table;
   try {
-    table = new Table{capacity, words};
+    table = new Table{capacity, words, &old};
   } catch (...) {
     delete[] words;
     throw;
@@ -110,7 +111,6 @@ void Add(const void* handle, Kind kind) {
   const std::lock_guard lock(mutex);
   MakeRoom();
   Insert(*current.load(std::memory_order_relaxed), Key(handle, kind));
-  ++live;
 }
 
 bool Remove(const void* handle, Kind kind) noexcept {
@@ -118,7 +118,6 @@ bool Remove(const void* handle, Kind kind) noexcept {
   const Table& table = *current.load(std::memory_order_relaxed);
   Word* word = Find(table, Key(handle, kind));
   if (!word) return false;
-  --live;
   word->store(kGone, std::memory_order_release);
   // A gone word before an empty one ends no search: it may become empty, too.
   const size_t mask = table.capacity - 1;
