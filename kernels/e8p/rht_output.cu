@@ -48,7 +48,7 @@ __device__ __forceinline__ void StoreElement(const RhtOutputParams& p, void* row
 }
 
 template <int kCluster>
-__global__ void __launch_bounds__(kChunkThreads) RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
+__global__ void __launch_bounds__(kChunkThreads, 2) RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
   __shared__ float shared[kChunkShared];
   const RhtOutputParams p = group.items[blockIdx.y];
   const int token = static_cast<int>(blockIdx.x / kCluster);

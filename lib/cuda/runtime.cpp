@@ -119,7 +119,7 @@ void FillDeviceInfo(int index, glq_device_info* info) {
   info->total_memory = static_cast<int64_t>(total_bytes);
   info->free_memory = static_cast<int64_t>(free_bytes);
   info->l2_cache = prop.l2CacheSize;
-  std::snprintf(info->name, sizeof(info->name), "%s", prop.name);
+  std::snprintf(info->name, sizeof(info->name), "%.*s", static_cast<int>(sizeof(info->name) - 1), prop.name);
   std::snprintf(info->detail, sizeof(info->detail), "%08x:%02x:%02x.0", prop.pciDomainID, prop.pciBusID, prop.pciDeviceID);
 }
 
