@@ -116,6 +116,8 @@ class _Types:
 
     def plain(self, type_: Type) -> str:
         """A type as it is in a struct, a callback or a result: blittable."""
+        if type_.name == "glq_stream":
+            return "IntPtr"
         if type_.name in self.aliases:
             alias = self.aliases[type_.name]
             type_ = Type(alias.name, alias.pointers + type_.pointers, alias.array + type_.array)
@@ -127,8 +129,6 @@ class _Types:
 
     def parameter(self, function: Function, type_: Type) -> str:
         """A type as the parameter of an exported function: handles are SafeHandles there."""
-        if type_.name == "glq_stream":
-            return "IntPtr"
         if type_.name in self.opaques and type_.name.startswith("glq_") and not function.name.endswith("_destroy"):
             if len(type_.pointers) == 1:
                 return _handle(type_.name)
@@ -139,28 +139,75 @@ class _Types:
 
 # Files ----------------------------------------------------------------------------------------------------------------
 
+def _wrapped(indent: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 120, initial_indent=indent, subsequent_indent=indent + "    ")
+
+
+def _thunk(function: Function, kinds: list[str], result: str, indent: str) -> list[str]:
+    """The body of a function for Mono: it holds the handles during the call. (Mono's own marshalling of them gives the
+    first one up for lost if the second has been disposed.)"""
+    arguments, lent, made = [], [], None
+    for kind, item in zip(kinds, function.parameters):
+        if kind.startswith("out "):
+            made = (kind.removeprefix("out "), item.name)
+            arguments.append("&made")
+        elif kind.endswith("Handle"):
+            lent.append(f"using (var {item.name}Lent = new Lent({_safe(item.name)}))")
+            arguments.append(f"{item.name}Lent.Value")
+        else:
+            arguments.append(_safe(item.name))
+    call = f"Imports.{function.name}({', '.join(arguments)});"
+    inner = indent + "    "
+    lines = [indent + "{"]
+    if made:
+        lines += [f"{inner}{made[1]} = new {made[0]}();", f"{inner}IntPtr made = IntPtr.Zero;"]
+    if lent:
+        lines += [*(inner + use for use in lent), inner + "{"]
+        inner += "    "
+    if made:
+        lines += [*_wrapped(inner, f"{result} status = {call}"), f"{inner}{made[1]}.Adopt(made);", inner + "return status;"]
+    else:
+        lines += _wrapped(inner, ("" if result == "void" else "return ") + call)
+    return [*lines, *([indent + "    }"] if lent else []), indent + "}"]
+
+
+def _wrapped(indent: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 120, initial_indent=indent, subsequent_indent=indent + "    ")
+
+
 def _methods(model: Model, types: _Types) -> str:
     lines = [
         HEADER + "using System;", "using System.Runtime.CompilerServices;", "using System.Runtime.InteropServices;", "",
         "namespace Glq.Interop", "{",
         "    /// <summary>The exported functions of libglq, one to one. Nothing is checked here.</summary>",
+        "    /// <remarks>The library must have been loaded: by <see cref=\"GlqLibrary.Load\"/>, or by making any",
+        "    /// object.</remarks>",
         "    public static unsafe partial class NativeMethods", "    {",
     ]
+    indent, imports = " " * 8, []
     for function in model.functions:
         names = tuple(item.name for item in function.parameters)
-        parameters = ", ".join(f"{types.parameter(function, item.type)} {_safe(item.name)}" for item in function.parameters)
+        kinds = [types.parameter(function, item.type) for item in function.parameters]
+        parameters = ", ".join(f"{kind} {_safe(name)}" for kind, name in zip(kinds, names))
+        plain = ", ".join(f"{types.plain(item.type)} {_safe(item.name)}" for item in function.parameters)
         result = types.plain(function.result)
-        lines += _doc(function.doc, "        ", names)
         lines += [
-            "#if NET8_0_OR_GREATER", "        [LibraryImport(Library)]",
-            "        [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]",
-            f"        public static partial {result}", "#else",
-            "        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]",
-            f"        public static extern {result}", "#endif",
-            *textwrap.wrap(f"{function.name}({parameters});", 120, initial_indent=" " * 8, subsequent_indent=" " * 12),
-            "",
+            *_doc(function.doc, indent, names),
+            "#if NET8_0_OR_GREATER", f"{indent}[LibraryImport(Library)]",
+            f"{indent}[UnmanagedCallConv(CallConvs = new[] {{ typeof(CallConvCdecl) }})]",
+            *_wrapped(indent, f"public static partial {result} {function.name}({parameters});"),
+            # Mono looks a function up when it compiles the caller, for good. The caller is therefore one that is not
+            # compiled before it is called, which is after the library has been loaded.
+            "#else", f"{indent}[MethodImpl(MethodImplOptions.NoInlining)]",
+            *_wrapped(indent, f"public static {result} {function.name}({parameters})"),
+            *_thunk(function, kinds, result, indent), "#endif", "",
         ]
-    lines[-1:] = ["    }"]
+        imports += [
+            "            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]",
+            *_wrapped(" " * 12, f"internal static extern {result} {function.name}({plain});"), "",
+        ]
+    lines += ["#if !NET8_0_OR_GREATER", f"{indent}private static class Imports", indent + "{", *imports[:-1], indent + "}",
+              "#endif", "    }"]
     for function in model.callbacks:
         parameters = ", ".join(f"{types.plain(item.type)} {_safe(item.name)}" for item in function.parameters)
         lines += ["", *_doc(function.doc, "    ", tuple(item.name for item in function.parameters)),

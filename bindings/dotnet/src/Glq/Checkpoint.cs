@@ -64,7 +64,8 @@ namespace Glq
         /// <summary>Makes the weight of an E8P layer on a context's device.</summary>
         /// <param name="layer">Module path.</param>
         /// <param name="context">Where to.</param>
-        /// <param name="inFeatures">Columns before padding; null: as stored, else padded. Old checkpoints do not store it.</param>
+        /// <param name="inFeatures">Columns before padding; null: as stored, else padded. Old checkpoints do not store
+        /// it.</param>
         /// <param name="outFeatures">Rows before padding; null: as stored, else those of the bias, else padded.</param>
         /// <param name="stream">Ordered after the work queued on it; complete on return.</param>
         public Tensor Load(string layer, Context context, long? inFeatures = null, long? outFeatures = null,

@@ -11,20 +11,22 @@ namespace Glq
         /// <summary>The device.</summary>
         public Device Device { get; set; } = Device.Cpu;
 
-        /// <summary>Size of the library's own thread pool; 0: <c>GLQ_NUM_THREADS</c> if set, else the processors available.</summary>
+        /// <summary>Size of the library's own thread pool; 0: <c>GLQ_NUM_THREADS</c> if set, else the processors
+        /// available.</summary>
         public int Threads { get; set; }
 
         /// <summary>Special behaviour.</summary>
         public ContextFlags Flags { get; set; }
 
-        /// <summary>Receives log messages (level, category, line) on the thread of the call that caused them. It must not
-        /// call into the library.</summary>
+        /// <summary>Receives log messages (level, category, line) on the thread of the call that caused them. It must
+        /// not call into the library.</summary>
         public Action<LogLevel, string, string> Logger { get; set; }
 
         /// <summary>The most detailed level that the logger wants.</summary>
         public LogLevel LogLevel { get; set; } = LogLevel.Warning;
 
-        /// <summary>Path to load cuBLASLt from; null: <c>GLQ_CUBLASLT_LIBRARY</c>, one already loaded, or the usual names.</summary>
+        /// <summary>Path to load cuBLASLt from; null: <c>GLQ_CUBLASLT_LIBRARY</c>, one already loaded, or the usual
+        /// names.</summary>
         public string CublasLtLibrary { get; set; }
     }
 
@@ -105,7 +107,8 @@ namespace Glq
             }
         }
 
-        /// <summary>Waits until all work queued on the stream is done, then releases what destroyed objects hold.</summary>
+        /// <summary>Waits until all work queued on the stream is done, then releases what destroyed objects
+        /// hold.</summary>
         public void Synchronize(CudaStream stream = default)
         {
             GlqException.Check(NativeMethods.glq_context_synchronize(Handle, stream.Handle));
@@ -120,7 +123,8 @@ namespace Glq
         /// <param name="x">Activations; None: the operation's natural type.</param>
         /// <param name="y">Output; None: the same.</param>
         /// <param name="math">Arithmetic.</param>
-        public OpSupport GetOpSupport(Operation operation, long inFeatures, long outFeatures, long maxTokens, int bits = 0,
+        public OpSupport GetOpSupport(Operation operation, long inFeatures, long outFeatures, long maxTokens,
+            int bits = 0,
                                       DType x = DType.None, DType y = DType.None, MathMode math = MathMode.Exact)
         {
             var query = new glq_op_query { struct_size = (uint)sizeof(glq_op_query) };
@@ -137,9 +141,10 @@ namespace Glq
             return new OpSupport(info);
         }
 
-        /// <summary>Copies elements between two views of one shape and type, on any pair of devices of this context.</summary>
-        /// <remarks>Work on a GPU may still be running on return, so arrays and spans, which are pinned for the call only,
-        /// are waited for.</remarks>
+        /// <summary>Copies elements between two views of one shape and type, on any pair of devices of this
+        /// context.</summary>
+        /// <remarks>Work on a GPU may still be running on return, so arrays and spans, which are pinned for the call
+        /// only, are waited for.</remarks>
         public void Copy(View source, View destination, CudaStream stream = default)
         {
             using (source.Hold())
@@ -150,7 +155,8 @@ namespace Glq
                 {
                     glq_view nativeSource = source.At(from);
                     glq_view nativeDestination = destination.At(to);
-                    GlqException.Check(NativeMethods.glq_view_copy(Handle, stream.Handle, &nativeSource, &nativeDestination));
+                    GlqException.Check(NativeMethods.glq_view_copy(Handle, stream.Handle, &nativeSource,
+                        &nativeDestination));
                     if (Device.Type != DeviceType.Cpu && (from != null || to != null))
                     {
                         Synchronize(stream);
@@ -171,7 +177,8 @@ namespace Glq
             Repack(NativeMethods.glq_e8p_unpack, codebook, packed, codes, stream);
         }
 
-        /// <summary>The codebook as data: 65536 x 8 numbers (four times the weights) for E8P, 256 x 8 (twice) for E81B.</summary>
+        /// <summary>The codebook as data: 65536 x 8 numbers (four times the weights) for E8P, 256 x 8 (twice) for
+        /// E81B.</summary>
         public static sbyte[] GetCodebook(Codebook codebook)
         {
             GlqLibrary.Load();
@@ -186,8 +193,8 @@ namespace Glq
             return table;
         }
 
-        /// <summary>Gives the context up. What was made from it goes on working, but for operations on weights, which are
-        /// calls on the context, too.</summary>
+        /// <summary>Gives the context up. What was made from it goes on working, but for operations on weights, which
+        /// are calls on the context, too.</summary>
         public void Dispose()
         {
             Handle.Dispose();

@@ -82,8 +82,8 @@ namespace Glq
         }
     }
 
-    /// <summary>A CUDA stream: a <c>cudaStream_t</c> or <c>CUstream</c>. The default value is CUDA's default stream, and the
-    /// only one allowed on the CPU.</summary>
+    /// <summary>A CUDA stream: a <c>cudaStream_t</c> or <c>CUstream</c>. The default value is CUDA's default stream,
+    /// and the only one allowed on the CPU.</summary>
     public readonly struct CudaStream
     {
         /// <summary>Wraps the stream of another library.</summary>

@@ -3,7 +3,8 @@ using System.Collections.Generic;
 
 namespace Glq
 {
-    /// <summary>One array of an E8P weight: managed memory, or a dense tensor on the host or on the context's device.</summary>
+    /// <summary>One array of an E8P weight: managed memory, or a dense tensor on the host or on the context's
+    /// device.</summary>
     public sealed class E8PPart
     {
         private E8PPart(Array array, DType type, long[] shape, Tensor tensor)
@@ -93,8 +94,8 @@ namespace Glq
         /// <summary>Its codebook.</summary>
         public Codebook Codebook { get; }
 
-        /// <summary>The packed codes. E8P: I64 [padded_out/16, padded_in/64, 8, 4]. E81B: I64 [padded_out, padded_in/64] or U8
-        /// [padded_out, padded_in/8].</summary>
+        /// <summary>The packed codes. E8P: I64 [padded_out/16, padded_in/64, 8, 4]. E81B: I64 [padded_out,
+        /// padded_in/64] or U8 [padded_out, padded_in/8].</summary>
         public E8PPart Indices { get; }
 
         /// <summary>Its scale.</summary>
@@ -122,7 +123,8 @@ namespace Glq
         /// <summary>One to four stages.</summary>
         public IList<E8PStage> Stages { get; } = new List<E8PStage>();
 
-        /// <summary>Hadamard blocks of the input side; null: the binary expansion of the padded size, largest first.</summary>
+        /// <summary>Hadamard blocks of the input side; null: the binary expansion of the padded size, largest
+        /// first.</summary>
         public long[] InBlocks { get; set; }
 
         /// <summary>Hadamard blocks of the output side; null: as there.</summary>

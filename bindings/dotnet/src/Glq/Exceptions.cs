@@ -83,7 +83,8 @@ namespace Glq
             {
                 return Make((Status)status, "no detail was recorded", null, NativeDomain.None, 0);
             }
-            return Make((Status)status, Utf8.Read(info.message), Utf8.Read(info.function), (NativeDomain)info.native_domain,
+            return Make((Status)status, Utf8.Read(info.message), Utf8.Read(info.function),
+                        (NativeDomain)info.native_domain,
                         info.native_code);
         }
 
@@ -159,7 +160,8 @@ namespace Glq
         }
     }
 
-    /// <summary>The call is valid but not supported (2xx): this combination, this GPU, this build, or during capture.</summary>
+    /// <summary>The call is valid but not supported (2xx): this combination, this GPU, this build, or during
+    /// capture.</summary>
     public sealed class GlqUnsupportedException : GlqException
     {
         internal GlqUnsupportedException(Status status, string message, string function, NativeDomain domain, int code)

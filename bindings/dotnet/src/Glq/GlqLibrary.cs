@@ -7,10 +7,9 @@ using Glq.Interop;
 namespace Glq
 {
     /// <summary>Finds and opens libglq, once, when it is first needed.</summary>
-    /// <remarks>
-    /// The order: <see cref="Path"/> if it was set, else the environment variable <c>GLQ_LIBRARY</c> (either of these, and
-    /// no other file); else the copy beside the assembly or in <c>runtimes/linux-x64/native</c>; else what the runtime and
-    /// the system find by themselves.
+    /// <remarks> The order: <see cref="Path"/> if it was set, else the environment variable <c>GLQ_LIBRARY</c> (either
+    /// of these, and no other file); else the copy beside the assembly or in <c>runtimes/linux-x64/native</c>; else
+    /// what the runtime and the system find by themselves.
     /// </remarks>
     public static class GlqLibrary
     {
@@ -176,7 +175,8 @@ namespace Glq
             Version needed = ToVersion(Constants.GLQ_VERSION);
             if (theirAbi != Constants.GLQ_ABI_VERSION)
             {
-                return "has ABI version " + theirAbi + " (release " + ToVersion(theirs) + "); this assembly needs ABI version "
+                return "has ABI version " + theirAbi + " (release " + ToVersion(theirs)
+                    + "); this assembly needs ABI version "
                     + Constants.GLQ_ABI_VERSION + " (release " + needed + ")";
             }
             return theirs >= Constants.GLQ_VERSION

@@ -4,10 +4,10 @@ using Glq.Interop;
 
 namespace Glq
 {
-    /// <summary>Several linears of one input: query, key and value; gate and up. As <see cref="Tensor.FusedLinear"/> of each,
-    /// byte for byte, but the input is transformed once for weights that share the transform.</summary>
-    /// <remarks>One to eight E8P weights of one context with equal in_features. A null entry is skipped. Immutable, so any
-    /// number of threads may use it.</remarks>
+    /// <summary>Several linears of one input: query, key and value; gate and up. As <see cref="Tensor.FusedLinear"/> of
+    /// each, byte for byte, but the input is transformed once for weights that share the transform.</summary>
+    /// <remarks>One to eight E8P weights of one context with equal in_features. A null entry is skipped. Immutable, so
+    /// any number of threads may use it.</remarks>
     public sealed unsafe class Group
     {
         private readonly Tensor[] weights;
@@ -52,7 +52,8 @@ namespace Glq
         }
 
         /// <summary>Runs a group of three.</summary>
-        public void FusedLinear(View x, View y0, View y1, View y2, Workspace workspace = null, CudaStream stream = default,
+        public void FusedLinear(View x, View y0, View y1, View y2, Workspace workspace = null,
+            CudaStream stream = default,
                                 MathMode math = MathMode.Exact)
         {
             using (y0.Hold())
@@ -72,7 +73,8 @@ namespace Glq
             }
         }
 
-        /// <summary>Runs a group of any size, with dense tensors as outputs; the entry of a skipped weight is not looked at.</summary>
+        /// <summary>Runs a group of any size, with dense tensors as outputs; the entry of a skipped weight is not
+        /// looked at.</summary>
         public void FusedLinear(View x, Tensor[] y, Workspace workspace = null, CudaStream stream = default,
                                 MathMode math = MathMode.Exact)
         {
@@ -110,7 +112,8 @@ namespace Glq
         {
             var opts = new glq_launch_opts { struct_size = (uint)sizeof(glq_launch_opts), math_mode = (int)math };
             UIntPtr bytes;
-            GlqException.Check(NativeMethods.glq_fused_linear_e8p_group_workspace(context.Handle, handles, weights.Length,
+            GlqException.Check(NativeMethods.glq_fused_linear_e8p_group_workspace(context.Handle, handles,
+                weights.Length,
                                                                                   maxTokens, &opts, &bytes));
             return (long)bytes;
         }
@@ -136,7 +139,8 @@ namespace Glq
                     {
                         glq_view nativeX = x.At(pinnedX);
                         glq_workspace scratch = workspace.Native;
-                        var opts = new glq_launch_opts { struct_size = (uint)sizeof(glq_launch_opts), math_mode = (int)math };
+                        var opts = new glq_launch_opts { struct_size = (uint)sizeof(glq_launch_opts),
+                            math_mode = (int)math };
                         GlqException.Check(NativeMethods.glq_fused_linear_e8p_group(
                             context.Handle, stream.Handle, handles, weights.Length, &nativeX, y, &scratch, &opts));
                     }

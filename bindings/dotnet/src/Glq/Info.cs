@@ -163,8 +163,8 @@ namespace Glq
     }
 
     /// <summary>What an E8P weight is.</summary>
-    /// <remarks>Output features can be cut between two entries of <see cref="OutBlocks"/>, input features between two of
-    /// <see cref="InBlocks"/>; inside a block a rotation mixes all features.</remarks>
+    /// <remarks>Output features can be cut between two entries of <see cref="OutBlocks"/>, input features between two
+    /// of <see cref="InBlocks"/>; inside a block a rotation mixes all features.</remarks>
     public sealed unsafe class E8PInfo
     {
         internal E8PInfo(glq_e8p_info info)

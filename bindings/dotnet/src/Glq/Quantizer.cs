@@ -245,7 +245,8 @@ namespace Glq
         }
 
         /// <summary>Replaces the Hessian.</summary>
-        /// <param name="hessian">F32 or F64 [in_features, in_features] on the host: the mean of x^T x per token.</param>
+        /// <param name="hessian">F32 or F64 [in_features, in_features] on the host: the mean of x^T x per
+        /// token.</param>
         /// <param name="samples">Tokens it stands for when batches are added to it.</param>
         public void SetHessian(View hessian, double samples)
         {
@@ -287,13 +288,15 @@ namespace Glq
 
         /// <summary>Quantizes a weight. Without a Hessian the identity is used.</summary>
         /// <param name="weight">F16, BF16, F32 or F64 [out_features, in_features] on the host, finite.</param>
-        /// <param name="bias">F16, BF16 or F32 [out_features] on the host, stored with the result; default: none.</param>
-        /// <param name="progress">Told how far the run is, on the thread that runs it. It must not call into the library;
-        /// what it throws stops the run and is thrown again.</param>
+        /// <param name="bias">F16, BF16 or F32 [out_features] on the host, stored with the result; default:
+        /// none.</param>
+        /// <param name="progress">Told how far the run is, on the thread that runs it. It must not call into the
+        /// library; what it throws stops the run and is thrown again.</param>
         /// <param name="cancellationToken">Stops the run at the next report.</param>
         /// <param name="stream">Used to put the result on a CUDA context's device; complete on return.</param>
-        /// <exception cref="OperationCanceledException">The run was stopped by the token. It keeps what it did: call again
-        /// with the same arguments to go on, with the same bytes in the end, or <see cref="Abandon"/> it.</exception>
+        /// <exception cref="OperationCanceledException">The run was stopped by the token. It keeps what it did: call
+        /// again with the same arguments to go on, with the same bytes in the end, or <see cref="Abandon"/>
+        /// it.</exception>
         public Tensor Run(View weight, View bias, IProgress<QuantizerProgress> progress = null,
                           CancellationToken cancellationToken = default, CudaStream stream = default)
         {

@@ -30,14 +30,16 @@ namespace Glq
         private delegate int WorkspaceFunction(ContextHandle context, TensorHandle weight, long maxTokens,
                                                glq_launch_opts* opts, UIntPtr* bytes);
 
-        /// <summary>y = x W^T + bias with an E8P weight: the same bytes on every device and for every batch size.</summary>
+        /// <summary>y = x W^T + bias with an E8P weight: the same bytes on every device and for every batch
+        /// size.</summary>
         /// <param name="x">F16, BF16 or F32 [tokens, in_features] or [in_features], on the weight's device.</param>
         /// <param name="y">F16, BF16 or F32 [tokens, out_features] or [out_features]; rounded once.</param>
-        /// <param name="workspace">At least <see cref="FusedLinearWorkspace"/> bytes; null: one kept for this thread.</param>
+        /// <param name="workspace">At least <see cref="FusedLinearWorkspace"/> bytes; null: one kept for this
+        /// thread.</param>
         /// <param name="stream">The work is queued on it; on the CPU it is done on return.</param>
         /// <param name="math">Arithmetic.</param>
-        /// <remarks>On a GPU x and y are tensors or pointers: memory that is pinned for the call only is not on it. A row
-        /// with NaN or infinity gives a row of NaN.</remarks>
+        /// <remarks>On a GPU x and y are tensors or pointers: memory that is pinned for the call only is not on it. A
+        /// row with NaN or infinity gives a row of NaN.</remarks>
         public void FusedLinear(View x, View y, Workspace workspace = null, CudaStream stream = default,
                                 MathMode math = MathMode.Exact)
         {
@@ -56,7 +58,8 @@ namespace Glq
             Run(RhtInputProduct, x, v, workspace, stream, MathMode.Exact);
         }
 
-        /// <summary>Second step: F32 v [tokens, padded_in] times the rotated weight, F32 [tokens, padded_out].</summary>
+        /// <summary>Second step: F32 v [tokens, padded_in] times the rotated weight, F32 [tokens,
+        /// padded_out].</summary>
         public void Matmul(View v, View z, Workspace workspace = null, CudaStream stream = default,
                            MathMode math = MathMode.Exact)
         {
@@ -92,7 +95,8 @@ namespace Glq
             }
         }
 
-        /// <summary>The effective weight W [out_features, in_features], both rotations undone. Not needed to run.</summary>
+        /// <summary>The effective weight W [out_features, in_features], both rotations undone. Not needed to
+        /// run.</summary>
         /// <param name="w">F16, BF16 or F32.</param>
         /// <param name="workspace">At least <see cref="DequantizeWorkspace"/> bytes; null: one for this call.</param>
         /// <param name="stream">The work is queued on it.</param>
@@ -166,7 +170,8 @@ namespace Glq
             }
         }
 
-        /// <summary>Workspace for so many rows; does not ask the library again for fewer than it was asked for before.</summary>
+        /// <summary>Workspace for so many rows; does not ask the library again for fewer than it was asked for
+        /// before.</summary>
         private long Need(Product product, long tokens, MathMode math)
         {
             int slot = product.Slot * 2 + (math == MathMode.Exact ? 0 : 1);

@@ -88,10 +88,12 @@ namespace Glq
         public static Tensor Empty(Context context, DType type, params long[] shape)
         {
             glq_view spec = View.Describe(type, shape ?? throw new ArgumentNullException(nameof(shape)));
-            return Made(context, NativeMethods.glq_tensor_create(HandleOf(context), &spec, out TensorHandle handle), handle);
+            return Made(context, NativeMethods.glq_tensor_create(HandleOf(context), &spec, out TensorHandle handle),
+                handle);
         }
 
-        /// <summary>A dense tensor on the context's device with a compact copy of the source, from any of its devices.</summary>
+        /// <summary>A dense tensor on the context's device with a compact copy of the source, from any of its
+        /// devices.</summary>
         public static Tensor CopyOf(Context context, View source, CudaStream stream = default)
         {
             using (source.Hold())
@@ -105,7 +107,8 @@ namespace Glq
             }
         }
 
-        /// <summary>A dense CPU tensor over an array, which stays pinned until the tensor and all it was lent to are gone.</summary>
+        /// <summary>A dense CPU tensor over an array, which stays pinned until the tensor and all it was lent to are
+        /// gone.</summary>
         /// <param name="context">A CPU context.</param>
         /// <param name="array">The memory.</param>
         /// <param name="shape">How to read it; none: its own shape.</param>
@@ -121,7 +124,8 @@ namespace Glq
         /// <summary>A dense tensor over memory behind a pointer, on the context's device.</summary>
         /// <param name="context">The context.</param>
         /// <param name="memory">Made by <see cref="View.FromPointer"/>.</param>
-        /// <param name="owner">Disposed of when the tensor and all it was lent to are gone, on any thread; may be null.</param>
+        /// <param name="owner">Disposed of when the tensor and all it was lent to are gone, on any thread; may be
+        /// null.</param>
         public static Tensor Borrow(Context context, View memory, IDisposable owner)
         {
             fixed (byte* managed = memory.Bytes)
@@ -129,22 +133,25 @@ namespace Glq
                 if (managed != null)
                 {
                     throw new GlqArgumentException(
-                        Status.InvalidArgument, "the view is of managed memory, which may move; borrow the array itself");
+                        Status.InvalidArgument,
+                            "the view is of managed memory, which may move; borrow the array itself");
                 }
             }
             return Borrow(context, memory.At(null), owner);
         }
 
         /// <summary>Takes over an array from another framework: a <c>DLManagedTensorVersioned *</c>.</summary>
-        /// <remarks>It belongs to the tensor if this succeeds, and is untouched if it fails. No stream is involved.</remarks>
+        /// <remarks>It belongs to the tensor if this succeeds, and is untouched if it fails. No stream is
+        /// involved.</remarks>
         public static Tensor ImportDLPack(Context context, IntPtr managed)
         {
-            return Made(context, NativeMethods.glq_tensor_import_dlpack(HandleOf(context), managed, out TensorHandle handle),
+            return Made(context, NativeMethods.glq_tensor_import_dlpack(HandleOf(context), managed,
+                out TensorHandle handle),
                         handle);
         }
 
-        /// <summary>Lends a dense tensor to another framework: a <c>DLManagedTensorVersioned *</c> whose <c>deleter</c> the
-        /// receiver calls. It stays valid when this tensor is disposed.</summary>
+        /// <summary>Lends a dense tensor to another framework: a <c>DLManagedTensorVersioned *</c> whose <c>deleter</c>
+        /// the receiver calls. It stays valid when this tensor is disposed.</summary>
         public IntPtr ExportDLPack()
         {
             IntPtr managed;
@@ -181,7 +188,8 @@ namespace Glq
         public override string ToString()
         {
             string shape = string.Join(" x ", Shape);
-            string what = Encoding == TensorEncoding.E8P && !Handle.IsClosed ? "E8P, " + E8P.Bits + " bits, " : DType + ", ";
+            string what = Encoding == TensorEncoding.E8P && !Handle.IsClosed ? "E8P, " + E8P.Bits
+                + " bits, " : DType + ", ";
             return "Glq.Tensor(" + what + shape + ", " + Device + (Handle.IsClosed ? ", disposed)" : ")");
         }
 
@@ -210,7 +218,8 @@ namespace Glq
             try
             {
                 status = NativeMethods.glq_tensor_borrow(HandleOf(context), &view,
-                                                         owner == null ? IntPtr.Zero : Callbacks.Release, user, out handle);
+                                                         owner == null ? IntPtr.Zero : Callbacks.Release, user,
+                                                             out handle);
             }
             catch
             {

@@ -66,7 +66,8 @@ namespace Glq
             return new View(Describe(DTypes.Of<T>(), shape, span.Length), First(span));
         }
 
-        /// <summary>The beginning of a span as a compact row-major array of this shape (none: one row), not written.</summary>
+        /// <summary>The beginning of a span as a compact row-major array of this shape (none: one row), not
+        /// written.</summary>
         public static View Of<T>(ReadOnlySpan<T> span, params long[] shape) where T : struct
         {
             return Of(MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(span), span.Length), shape).AsReadOnly();
@@ -78,7 +79,8 @@ namespace Glq
             return Of(memory.Span, shape);
         }
 
-        /// <summary>The beginning of memory as a compact row-major array of this shape (none: one row), not written.</summary>
+        /// <summary>The beginning of memory as a compact row-major array of this shape (none: one row), not
+        /// written.</summary>
         public static View Of<T>(ReadOnlyMemory<T> memory, params long[] shape) where T : struct
         {
             return Of(memory.Span, shape);

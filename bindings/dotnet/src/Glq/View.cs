@@ -6,9 +6,9 @@ namespace Glq
 {
     /// <summary>A strided array in memory that stays the caller's: what operations read and write.</summary>
     /// <remarks>
-    /// <para>Arrays convert by themselves: <c>float[]</c> is one row, <c>float[,]</c> is rows and columns. Arrays, spans and
-    /// memory are pinned for the duration of a call only, so a view is free to make and need not be disposed; being a
-    /// ref struct it cannot outlive a span.</para>
+    /// <para>Arrays convert by themselves: <c>float[]</c> is one row, <c>float[,]</c> is rows and columns. Arrays,
+    /// spans and memory are pinned for the duration of a call only, so a view is free to make and need not be disposed;
+    /// being a ref struct it cannot outlive a span.</para>
     /// <para>Memory behind a pointer (<see cref="FromPointer"/>) must stay valid until the work that uses it has
     /// finished; a view of a <see cref="Tensor"/> or <see cref="Checkpoint"/> keeps that alive.</para>
     /// </remarks>
@@ -113,7 +113,8 @@ namespace Glq
                 : OfArray(array, DTypes.Of(array.GetType().GetElementType()));
         }
 
-        /// <summary>The beginning of an array as a compact row-major array of this shape (none: all of it, as one row).</summary>
+        /// <summary>The beginning of an array as a compact row-major array of this shape (none: all of it, as one
+        /// row).</summary>
         public static View Of<T>(T[] array, params long[] shape) where T : struct
         {
             if (array == null)
@@ -152,8 +153,8 @@ namespace Glq
             return new View(native, (SafeHandle)null);
         }
 
-        /// <summary>Columns <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> of a matrix,
-        /// or of a row.</summary>
+        /// <summary>Columns <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> of a
+        /// matrix, or of a row.</summary>
         public View Columns(long start, long count)
         {
             if (native.ndim < 1)
@@ -209,7 +210,8 @@ namespace Glq
             }
             if (native.device.type != Constants.GLQ_DEVICE_CPU || !IsCompact)
             {
-                throw new GlqArgumentException(Status.Layout, "only a compact view of host memory becomes an array; see "
+                throw new GlqArgumentException(Status.Layout,
+                    "only a compact view of host memory becomes an array; see "
                     + "Context.Copy for others");
             }
             var result = new T[Count];
@@ -229,7 +231,8 @@ namespace Glq
             return result;
         }
 
-        /// <summary>The C struct, for a call during which <paramref name="pinned"/> is where <see cref="Bytes"/> are.</summary>
+        /// <summary>The C struct, for a call during which <paramref name="pinned"/> is where <see cref="Bytes"/>
+        /// are.</summary>
         internal glq_view At(byte* pinned)
         {
             glq_view copy = native;

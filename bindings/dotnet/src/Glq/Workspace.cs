@@ -4,8 +4,8 @@ using Glq.Interop;
 namespace Glq
 {
     /// <summary>Scratch memory for operations, on a context's device.</summary>
-    /// <remarks>One serves any number of calls on one stream, one after another; calls that run at the same time need one
-    /// each. An operation never makes it grow: reserve enough for the largest batch first.</remarks>
+    /// <remarks>One serves any number of calls on one stream, one after another; calls that run at the same time need
+    /// one each. An operation never makes it grow: reserve enough for the largest batch first.</remarks>
     public sealed unsafe class Workspace : IDisposable
     {
         private Tensor storage;
@@ -26,7 +26,8 @@ namespace Glq
         /// <summary>Its size.</summary>
         public long Bytes { get; private set; }
 
-        /// <summary>Makes it at least so large. Not while a call uses it, nor while a graph is being captured.</summary>
+        /// <summary>Makes it at least so large. Not while a call uses it, nor while a graph is being
+        /// captured.</summary>
         public void Reserve(long bytes)
         {
             if (bytes < 0)

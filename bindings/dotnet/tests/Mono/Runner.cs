@@ -17,7 +17,8 @@ namespace Glq.Tests
         {
             foreach (Type type in Assembly.GetExecutingAssembly().GetTypes().OrderBy(type => type.Name))
             {
-                foreach (MethodInfo method in type.GetMethods().Where(m => m.GetCustomAttribute<FactAttribute>() != null))
+                foreach (MethodInfo method in type.GetMethods().Where(
+                    m => m.GetCustomAttribute<FactAttribute>() != null))
                 {
                     if (arguments.Length == 0 || (type.Name + "." + method.Name).Contains(arguments[0]))
                     {

@@ -83,7 +83,8 @@ namespace Xunit
 
         public static void InRange<T>(T actual, T low, T high) where T : IComparable
         {
-            True(actual.CompareTo(low) >= 0 && actual.CompareTo(high) <= 0, actual + " is not in [" + low + ", " + high + "]");
+            True(actual.CompareTo(low) >= 0 && actual.CompareTo(high) <= 0, actual + " is not in [" + low + ", "
+                + high + "]");
         }
 
         public static T Throws<T>(Action action) where T : Exception

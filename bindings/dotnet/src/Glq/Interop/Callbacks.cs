@@ -6,8 +6,8 @@ using System.Threading;
 
 namespace Glq.Interop
 {
-    /// <summary>What libglq calls back. The delegates live as long as the process, because native objects may outlive every
-    /// managed one; their state travels as a GCHandle in the <c>user</c> pointer.</summary>
+    /// <summary>What libglq calls back. The delegates live as long as the process, because native objects may outlive
+    /// every managed one; their state travels as a GCHandle in the <c>user</c> pointer.</summary>
     internal static unsafe class Callbacks
     {
         private static readonly glq_release_fn ReleaseDelegate = OnRelease;
@@ -18,7 +18,8 @@ namespace Glq.Interop
         internal static readonly IntPtr Log = Marshal.GetFunctionPointerForDelegate(LogDelegate);
         internal static readonly IntPtr Progress = Marshal.GetFunctionPointerForDelegate(ProgressDelegate);
 
-        /// <summary>Keeps an object alive for native code; <see cref="Release"/> or <see cref="Forget"/> ends that.</summary>
+        /// <summary>Keeps an object alive for native code; <see cref="Release"/> or <see cref="Forget"/> ends
+        /// that.</summary>
         internal static void* Keep(object state)
         {
             return (void*)GCHandle.ToIntPtr(GCHandle.Alloc(state));
@@ -53,7 +54,8 @@ namespace Glq.Interop
         {
             try
             {
-                ((Action<LogLevel, string, string>)Target(user))((LogLevel)level, Utf8.Read(category), Utf8.Read(message));
+                ((Action<LogLevel, string, string>)Target(user))(
+                    (LogLevel)level, Utf8.Read(category), Utf8.Read(message));
             }
             catch (Exception error)
             {

@@ -3,11 +3,26 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Glq.Interop
 {
+    /// <summary>A reference to a native object.</summary>
+    public abstract class GlqHandle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        /// <summary>No handle yet.</summary>
+        private protected GlqHandle() : base(true)
+        {
+        }
+
+        /// <summary>Takes over one reference.</summary>
+        internal void Adopt(IntPtr reference)
+        {
+            SetHandle(reference);
+        }
+    }
+
     /// <summary>A reference to a glq_context.</summary>
-    public sealed class ContextHandle : SafeHandleZeroOrMinusOneIsInvalid
+    public sealed class ContextHandle : GlqHandle
     {
         /// <summary>No handle yet; the interop layer fills it in.</summary>
-        public ContextHandle() : base(true)
+        public ContextHandle()
         {
         }
 
@@ -19,18 +34,13 @@ namespace Glq.Interop
         }
     }
 
-    /// <summary>A reference to a glq_tensor, which keeps its context alive: the order of finalizers does not matter.</summary>
-    public sealed class TensorHandle : SafeHandleZeroOrMinusOneIsInvalid
+    /// <summary>A reference to a glq_tensor, which keeps its context alive: the order of finalizers does not
+    /// matter.</summary>
+    public sealed class TensorHandle : GlqHandle
     {
         /// <summary>No handle yet; the interop layer fills it in.</summary>
-        public TensorHandle() : base(true)
+        public TensorHandle()
         {
-        }
-
-        /// <summary>Takes over one reference.</summary>
-        internal void Adopt(IntPtr reference)
-        {
-            SetHandle(reference);
         }
 
         /// <inheritdoc/>
@@ -42,10 +52,10 @@ namespace Glq.Interop
     }
 
     /// <summary>A glq_quantizer, which keeps its context alive.</summary>
-    public sealed class QuantizerHandle : SafeHandleZeroOrMinusOneIsInvalid
+    public sealed class QuantizerHandle : GlqHandle
     {
         /// <summary>No handle yet; the interop layer fills it in.</summary>
-        public QuantizerHandle() : base(true)
+        public QuantizerHandle()
         {
         }
 
@@ -58,10 +68,10 @@ namespace Glq.Interop
     }
 
     /// <summary>A glq_checkpoint.</summary>
-    public sealed class CheckpointHandle : SafeHandleZeroOrMinusOneIsInvalid
+    public sealed class CheckpointHandle : GlqHandle
     {
         /// <summary>No handle yet; the interop layer fills it in.</summary>
-        public CheckpointHandle() : base(true)
+        public CheckpointHandle()
         {
         }
 
@@ -72,4 +82,27 @@ namespace Glq.Interop
             return true;
         }
     }
+
+#if !NET8_0_OR_GREATER
+    /// <summary>A handle during a call.</summary>
+    internal readonly struct Lent : IDisposable
+    {
+        private readonly GlqHandle handle;
+
+        internal Lent(GlqHandle handle)
+        {
+            this.handle = handle ?? throw new ArgumentNullException(nameof(handle));
+            bool held = false;
+            handle.DangerousAddRef(ref held);
+        }
+
+        internal IntPtr Value => handle.DangerousGetHandle();
+
+        /// <summary>Lets go of the handle.</summary>
+        public void Dispose()
+        {
+            handle.DangerousRelease();
+        }
+    }
+#endif
 }

@@ -25,7 +25,8 @@ namespace Glq.Interop
             return name == NativeMethods.Library ? GlqLibrary.Handle : IntPtr.Zero;
         }
 
-        /// <summary>Opens a library: a path, or a name that the runtime probes for. Throws with the system's reason.</summary>
+        /// <summary>Opens a library: a path, or a name that the runtime probes for. Throws with the system's
+        /// reason.</summary>
         internal static IntPtr Open(string path)
         {
             return path.IndexOf('/') >= 0 || path.IndexOf('\\') >= 0
@@ -59,7 +60,8 @@ namespace Glq.Interop
         [DllImport("libdl.so.2")]
         private static extern IntPtr dlerror();
 
-        /// <summary>Opens a library: a path, or a name that the system searches for. Throws with the system's reason.</summary>
+        /// <summary>Opens a library: a path, or a name that the system searches for. Throws with the system's
+        /// reason.</summary>
         internal static IntPtr Open(string path)
         {
             // Mono looks for what is declared as "__Internal" among the global symbols. So that one that turns out to

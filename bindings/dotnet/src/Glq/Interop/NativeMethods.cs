@@ -9,11 +9,6 @@ namespace Glq.Interop
         /// <summary>The process itself: the loader opens libglq with global symbols, so that its file is ours to choose
         /// and not the runtime's.</summary>
         internal const string Library = "__Internal";
-
-        static NativeMethods()
-        {
-            GlqLibrary.Load();
-        }
 #endif
     }
 }

@@ -6,6 +6,8 @@ using System.Runtime.InteropServices;
 namespace Glq.Interop
 {
     /// <summary>The exported functions of libglq, one to one. Nothing is checked here.</summary>
+    /// <remarks>The library must have been loaded: by <see cref="GlqLibrary.Load"/>, or by making any
+    /// object.</remarks>
     public static unsafe partial class NativeMethods
     {
         /// <summary>Version of the loaded library, comparable with GLQ_VERSION.</summary>
@@ -13,24 +15,28 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial uint
+        public static partial uint glq_version();
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern uint
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static uint glq_version()
+        {
+            return Imports.glq_version();
+        }
 #endif
-        glq_version();
 
         /// <summary>Version of the binary interface of the loaded library; compare with GLQ_ABI_VERSION.</summary>
         /// <returns>The ABI version.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial uint
+        public static partial uint glq_abi_version();
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern uint
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static uint glq_abi_version()
+        {
+            return Imports.glq_abi_version();
+        }
 #endif
-        glq_abi_version();
 
         /// <summary>One line per fact: version, compilers, CUDA toolkit, GPU architectures, SIMD targets,
         /// options.</summary>
@@ -38,12 +44,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial byte*
+        public static partial byte* glq_build_info();
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern byte*
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static byte* glq_build_info()
+        {
+            return Imports.glq_build_info();
+        }
 #endif
-        glq_build_info();
 
         /// <summary>Says whether CUDA is usable and, if not, why: no driver, driver too old, no device, CPU-only
         /// build.</summary>
@@ -54,12 +62,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_get_cuda_info(glq_cuda_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_get_cuda_info(glq_cuda_info* info)
+        {
+            return Imports.glq_get_cuda_info(info);
+        }
 #endif
-        glq_get_cuda_info(glq_cuda_info* info);
 
         /// <summary>Name of a status, such as <c>"GLQ_E_SHAPE"</c>.</summary>
         /// <param name="status">Any value.</param>
@@ -68,12 +78,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial byte*
+        public static partial byte* glq_status_name(int status);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern byte*
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static byte* glq_status_name(int status)
+        {
+            return Imports.glq_status_name(status);
+        }
 #endif
-        glq_status_name(int status);
 
         /// <summary>One sentence that explains a status.</summary>
         /// <param name="status">Any value.</param>
@@ -81,12 +93,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial byte*
+        public static partial byte* glq_status_string(int status);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern byte*
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static byte* glq_status_string(int status)
+        {
+            return Imports.glq_status_string(status);
+        }
 #endif
-        glq_status_string(int status);
 
         /// <summary>Detail of the last failure on this thread.</summary>
         /// <param name="info">Set <c>struct_size</c>; the rest is filled. Without a failure, status is GLQ_OK.</param>
@@ -97,23 +111,27 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_last_error(glq_error_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_last_error(glq_error_info* info)
+        {
+            return Imports.glq_last_error(info);
+        }
 #endif
-        glq_last_error(glq_error_info* info);
 
         /// <summary>Forgets the recorded failure of this thread.</summary>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial void
+        public static partial void glq_clear_error();
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern void
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static void glq_clear_error()
+        {
+            Imports.glq_clear_error();
+        }
 #endif
-        glq_clear_error();
 
         /// <summary>Number of usable devices of one type.</summary>
         /// <param name="type">GLQ_DEVICE_CPU (always 1) or GLQ_DEVICE_CUDA (0 without driver or GPU; never an
@@ -124,12 +142,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_device_count(int type, int* count);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_device_count(int type, int* count)
+        {
+            return Imports.glq_device_count(type, count);
+        }
 #endif
-        glq_device_count(int type, int* count);
 
         /// <summary>Reads <c>"cpu"</c>, <c>"cuda"</c> (device 0) or <c>"cuda:N"</c>. The device need not
         /// exist.</summary>
@@ -140,12 +160,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_device_parse(byte* text, glq_device* device);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_device_parse(byte* text, glq_device* device)
+        {
+            return Imports.glq_device_parse(text, device);
+        }
 #endif
-        glq_device_parse(byte* text, glq_device* device);
 
         /// <summary>Fills in the properties of one device.</summary>
         /// <param name="device">Which one.</param>
@@ -156,12 +178,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_device_get_info(glq_device* device, glq_device_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_device_get_info(glq_device* device, glq_device_info* info)
+        {
+            return Imports.glq_device_get_info(device, info);
+        }
 #endif
-        glq_device_get_info(glq_device* device, glq_device_info* info);
 
         /// <summary>Fills a descriptor with defaults; for languages that cannot use GLQ_CONTEXT_DESC_INIT.</summary>
         /// <param name="desc">The descriptor.</param>
@@ -170,12 +194,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_context_desc_init(glq_context_desc* desc, uint struct_size);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_context_desc_init(glq_context_desc* desc, uint struct_size)
+        {
+            return Imports.glq_context_desc_init(desc, struct_size);
+        }
 #endif
-        glq_context_desc_init(glq_context_desc* desc, uint struct_size);
 
         /// <summary>Makes a context.</summary>
         /// <param name="desc">NULL: the CPU with defaults.</param>
@@ -189,12 +215,18 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_context_create(glq_context_desc* desc, out ContextHandle context);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_context_create(glq_context_desc* desc, out ContextHandle context)
+        {
+            context = new ContextHandle();
+            IntPtr made = IntPtr.Zero;
+            int status = Imports.glq_context_create(desc, &made);
+            context.Adopt(made);
+            return status;
+        }
 #endif
-        glq_context_create(glq_context_desc* desc, out ContextHandle context);
 
         /// <summary>Adds a reference; each needs one glq_context_destroy().</summary>
         /// <param name="context">A live context.</param>
@@ -203,12 +235,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_context_retain(ContextHandle context);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_context_retain(ContextHandle context)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_context_retain(contextLent.Value);
+            }
+        }
 #endif
-        glq_context_retain(ContextHandle context);
 
         /// <summary>Gives up one reference. The context goes when its last reference and its last object are
         /// gone.</summary>
@@ -221,12 +258,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial void
+        public static partial void glq_context_destroy(IntPtr context);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern void
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static void glq_context_destroy(IntPtr context)
+        {
+            Imports.glq_context_destroy(context);
+        }
 #endif
-        glq_context_destroy(IntPtr context);
 
         /// <summary>Tells what a context found and holds.</summary>
         /// <param name="context">A live context.</param>
@@ -236,12 +275,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_context_get_info(ContextHandle context, glq_context_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_context_get_info(ContextHandle context, glq_context_info* info)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_context_get_info(contextLent.Value, info);
+            }
+        }
 #endif
-        glq_context_get_info(ContextHandle context, glq_context_info* info);
 
         /// <summary>Waits until all work queued on <c>stream</c> is done, then releases what destroyed objects
         /// hold.</summary>
@@ -256,12 +300,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_context_synchronize(ContextHandle context, IntPtr stream);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_context_synchronize(ContextHandle context, IntPtr stream)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_context_synchronize(contextLent.Value, stream);
+            }
+        }
 #endif
-        glq_context_synchronize(ContextHandle context, IntPtr stream);
 
         /// <summary>Tells, before any weight is loaded, whether and how an operation would run.</summary>
         /// <param name="context">A live context.</param>
@@ -274,12 +323,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_op_support(ContextHandle context, glq_op_query* query, glq_op_support_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_op_support(ContextHandle context, glq_op_query* query, glq_op_support_info* info)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_op_support(contextLent.Value, query, info);
+            }
+        }
 #endif
-        glq_op_support(ContextHandle context, glq_op_query* query, glq_op_support_info* info);
 
         /// <summary>Fills a view of a compact row-major array.</summary>
         /// <param name="view">The view.</param>
@@ -293,12 +347,16 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_view_init(glq_view* view, void* data, uint dtype, glq_device* device, int ndim,
+            long* shape);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_view_init(glq_view* view, void* data, uint dtype, glq_device* device, int ndim, long*
+            shape)
+        {
+            return Imports.glq_view_init(view, data, dtype, device, ndim, shape);
+        }
 #endif
-        glq_view_init(glq_view* view, void* data, uint dtype, glq_device* device, int ndim, long* shape);
 
         /// <summary>Checks that a view is well formed: rank, extents, strides, type, alignment to the element, reserved
         /// fields.</summary>
@@ -309,12 +367,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_view_check(glq_view* view);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_view_check(glq_view* view)
+        {
+            return Imports.glq_view_check(view);
+        }
 #endif
-        glq_view_check(glq_view* view);
 
         /// <summary>Copies elements between two views of one shape and type, on any pair of devices of this
         /// context.</summary>
@@ -334,12 +394,18 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_view_copy(ContextHandle context, IntPtr stream, glq_view* source, glq_view*
+            destination);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_view_copy(ContextHandle context, IntPtr stream, glq_view* source, glq_view* destination)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_view_copy(contextLent.Value, stream, source, destination);
+            }
+        }
 #endif
-        glq_view_copy(ContextHandle context, IntPtr stream, glq_view* source, glq_view* destination);
 
         /// <summary>Makes a dense tensor with memory from the context's allocator. The elements are not
         /// initialised.</summary>
@@ -354,12 +420,21 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_create(ContextHandle context, glq_view* spec, out TensorHandle tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_create(ContextHandle context, glq_view* spec, out TensorHandle tensor)
+        {
+            tensor = new TensorHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_tensor_create(contextLent.Value, spec, &made);
+                tensor.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_tensor_create(ContextHandle context, glq_view* spec, out TensorHandle tensor);
 
         /// <summary>Makes a dense tensor that owns a compact copy of <c>source</c>, from any device of this
         /// context.</summary>
@@ -374,12 +449,23 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_create_copy(ContextHandle context, IntPtr stream, glq_view* source, out
+            TensorHandle tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_create_copy(ContextHandle context, IntPtr stream, glq_view* source, out
+            TensorHandle tensor)
+        {
+            tensor = new TensorHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_tensor_create_copy(contextLent.Value, stream, source, &made);
+                tensor.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_tensor_create_copy(ContextHandle context, IntPtr stream, glq_view* source, out TensorHandle tensor);
 
         /// <summary>Makes a dense tensor over memory that the caller keeps.</summary>
         /// <param name="context">A live context; <c>view</c> must be on its device.</param>
@@ -394,12 +480,23 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_borrow(ContextHandle context, glq_view* view, IntPtr release, void* user,
+            out TensorHandle tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_borrow(ContextHandle context, glq_view* view, IntPtr release, void* user, out
+            TensorHandle tensor)
+        {
+            tensor = new TensorHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_tensor_borrow(contextLent.Value, view, release, user, &made);
+                tensor.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_tensor_borrow(ContextHandle context, glq_view* view, IntPtr release, void* user, out TensorHandle tensor);
 
         /// <summary>Takes over an array from another framework.</summary>
         /// <param name="context">A live context; the array must be on its device.</param>
@@ -413,12 +510,22 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_import_dlpack(ContextHandle context, IntPtr managed, out TensorHandle
+            tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_import_dlpack(ContextHandle context, IntPtr managed, out TensorHandle tensor)
+        {
+            tensor = new TensorHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_tensor_import_dlpack(contextLent.Value, managed, &made);
+                tensor.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_tensor_import_dlpack(ContextHandle context, IntPtr managed, out TensorHandle tensor);
 
         /// <summary>Lends a dense tensor to another framework.</summary>
         /// <param name="tensor">Dense. The export keeps a reference to it.</param>
@@ -430,12 +537,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_export_dlpack(TensorHandle tensor, IntPtr* managed);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_export_dlpack(TensorHandle tensor, IntPtr* managed)
+        {
+            using (var tensorLent = new Lent(tensor))
+            {
+                return Imports.glq_tensor_export_dlpack(tensorLent.Value, managed);
+            }
+        }
 #endif
-        glq_tensor_export_dlpack(TensorHandle tensor, IntPtr* managed);
 
         /// <summary>Tells what a tensor is.</summary>
         /// <param name="tensor">A live tensor.</param>
@@ -445,12 +557,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_get_info(TensorHandle tensor, glq_tensor_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_get_info(TensorHandle tensor, glq_tensor_info* info)
+        {
+            using (var tensorLent = new Lent(tensor))
+            {
+                return Imports.glq_tensor_get_info(tensorLent.Value, info);
+            }
+        }
 #endif
-        glq_tensor_get_info(TensorHandle tensor, glq_tensor_info* info);
 
         /// <summary>The elements of a dense tensor as a view, valid while the tensor lives.</summary>
         /// <param name="tensor">Dense.</param>
@@ -460,12 +577,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_view(TensorHandle tensor, glq_view* view);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_view(TensorHandle tensor, glq_view* view)
+        {
+            using (var tensorLent = new Lent(tensor))
+            {
+                return Imports.glq_tensor_view(tensorLent.Value, view);
+            }
+        }
 #endif
-        glq_tensor_view(TensorHandle tensor, glq_view* view);
 
         /// <summary>Adds a reference; each needs one glq_tensor_destroy().</summary>
         /// <param name="tensor">A live tensor.</param>
@@ -474,12 +596,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_retain(TensorHandle tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_retain(TensorHandle tensor)
+        {
+            using (var tensorLent = new Lent(tensor))
+            {
+                return Imports.glq_tensor_retain(tensorLent.Value);
+            }
+        }
 #endif
-        glq_tensor_retain(TensorHandle tensor);
 
         /// <summary>Gives up one reference. With the last one the memory is freed or released once nothing uses it any
         /// more.</summary>
@@ -493,12 +620,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial void
+        public static partial void glq_tensor_destroy(IntPtr tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern void
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static void glq_tensor_destroy(IntPtr tensor)
+        {
+            Imports.glq_tensor_destroy(tensor);
+        }
 #endif
-        glq_tensor_destroy(IntPtr tensor);
 
         /// <summary>Fills a descriptor with defaults; for languages that cannot use GLQ_E8P_DESC_INIT.</summary>
         /// <param name="desc">The descriptor.</param>
@@ -507,12 +636,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_e8p_desc_init(glq_e8p_desc* desc, uint struct_size);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_e8p_desc_init(glq_e8p_desc* desc, uint struct_size)
+        {
+            return Imports.glq_e8p_desc_init(desc, struct_size);
+        }
 #endif
-        glq_e8p_desc_init(glq_e8p_desc* desc, uint struct_size);
 
         /// <summary>Makes an E8P weight on the context's device.</summary>
         /// <param name="context">A live context.</param>
@@ -530,12 +661,23 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_tensor_create_e8p(ContextHandle context, IntPtr stream, glq_e8p_desc* desc, out
+            TensorHandle tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_tensor_create_e8p(ContextHandle context, IntPtr stream, glq_e8p_desc* desc, out
+            TensorHandle tensor)
+        {
+            tensor = new TensorHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_tensor_create_e8p(contextLent.Value, stream, desc, &made);
+                tensor.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_tensor_create_e8p(ContextHandle context, IntPtr stream, glq_e8p_desc* desc, out TensorHandle tensor);
 
         /// <summary>Tells what an E8P weight is.</summary>
         /// <param name="tensor">An E8P tensor.</param>
@@ -546,12 +688,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_e8p_get_info(TensorHandle tensor, glq_e8p_info* info);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_e8p_get_info(TensorHandle tensor, glq_e8p_info* info)
+        {
+            using (var tensorLent = new Lent(tensor))
+            {
+                return Imports.glq_e8p_get_info(tensorLent.Value, info);
+            }
+        }
 #endif
-        glq_e8p_get_info(TensorHandle tensor, glq_e8p_info* info);
 
         /// <summary>Writes an E8P weight back in the checkpoint's layout, bit for bit as it was given.</summary>
         /// <param name="context">The context of <c>tensor</c>.</param>
@@ -568,12 +715,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_e8p_export(ContextHandle context, IntPtr stream, TensorHandle tensor,
+            glq_e8p_parts* parts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_e8p_export(ContextHandle context, IntPtr stream, TensorHandle tensor, glq_e8p_parts*
+            parts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var tensorLent = new Lent(tensor))
+            {
+                return Imports.glq_e8p_export(contextLent.Value, stream, tensorLent.Value, parts);
+            }
+        }
 #endif
-        glq_e8p_export(ContextHandle context, IntPtr stream, TensorHandle tensor, glq_e8p_parts* parts);
 
         /// <summary>Workspace that glq_fused_linear_e8p() needs for up to <c>max_tokens</c> rows.</summary>
         /// <param name="context">A live context.</param>
@@ -590,13 +745,21 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_fused_linear_e8p_workspace(ContextHandle context, TensorHandle weight, long
+            max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_fused_linear_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_fused_linear_e8p_workspace(contextLent.Value, weightLent.Value, max_tokens, opts,
+                    bytes);
+            }
+        }
 #endif
-        glq_fused_linear_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts*
-            opts, UIntPtr* bytes);
 
         /// <summary>y = x W^T + bias with an E8P weight: sign, Hadamard, matrix product, Hadamard, sign, scale and bias
         /// in one call.</summary>
@@ -621,13 +784,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_fused_linear_e8p(ContextHandle context, IntPtr stream, TensorHandle weight,
+            glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_fused_linear_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x,
+            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_fused_linear_e8p(contextLent.Value, stream, weightLent.Value, x, y, workspace, opts);
+            }
+        }
 #endif
-        glq_fused_linear_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* y,
-            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_fused_linear_e8p_group() needs for up to <c>max_tokens</c> rows; grows as that
         /// of one weight does.</summary>
@@ -643,13 +813,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_fused_linear_e8p_group_workspace(ContextHandle context, IntPtr* weights, int
+            count, long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_fused_linear_e8p_group_workspace(ContextHandle context, IntPtr* weights, int count, long
+            max_tokens, glq_launch_opts* opts, UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_fused_linear_e8p_group_workspace(contextLent.Value, weights, count, max_tokens, opts,
+                    bytes);
+            }
+        }
 #endif
-        glq_fused_linear_e8p_group_workspace(ContextHandle context, IntPtr* weights, int count, long max_tokens,
-            glq_launch_opts* opts, UIntPtr* bytes);
 
         /// <summary>Several linears of one input (query/key/value, gate/up), as glq_fused_linear_e8p() of each, byte
         /// for byte.</summary>
@@ -672,13 +849,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_fused_linear_e8p_group(ContextHandle context, IntPtr stream, IntPtr* weights, int
+            count, glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_fused_linear_e8p_group(ContextHandle context, IntPtr stream, IntPtr* weights, int count,
+            glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_fused_linear_e8p_group(contextLent.Value, stream, weights, count, x, y, workspace,
+                    opts);
+            }
+        }
 #endif
-        glq_fused_linear_e8p_group(ContextHandle context, IntPtr stream, IntPtr* weights, int count, glq_view* x,
-            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Prints how glq_fused_linear_e8p() would run: kernels, tiles, splits, grid, shared memory, bytes
         /// moved, floor.</summary>
@@ -698,13 +882,21 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_fused_linear_e8p_plan(ContextHandle context, TensorHandle weight, long tokens,
+            glq_launch_opts* opts, byte* text, UIntPtr capacity, UIntPtr* needed);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_fused_linear_e8p_plan(ContextHandle context, TensorHandle weight, long tokens,
+            glq_launch_opts* opts, byte* text, UIntPtr capacity, UIntPtr* needed)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_fused_linear_e8p_plan(contextLent.Value, weightLent.Value, tokens, opts, text,
+                    capacity, needed);
+            }
+        }
 #endif
-        glq_fused_linear_e8p_plan(ContextHandle context, TensorHandle weight, long tokens, glq_launch_opts* opts, byte*
-            text, UIntPtr capacity, UIntPtr* needed);
 
         /// <summary>Workspace that glq_rht_input() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
@@ -719,13 +911,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_rht_input_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_rht_input_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_rht_input_workspace(contextLent.Value, weightLent.Value, max_tokens, opts, bytes);
+            }
+        }
 #endif
-        glq_rht_input_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
-            UIntPtr* bytes);
 
         /// <summary>First step: v = B_in( SV * pad(x) ), in FP32.</summary>
         /// <param name="context">The context of <c>weight</c>.</param>
@@ -742,13 +941,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_rht_input(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x,
+            glq_view* v, glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_rht_input(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x,
+            glq_view* v, glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_rht_input(contextLent.Value, stream, weightLent.Value, x, v, workspace, opts);
+            }
+        }
 #endif
-        glq_rht_input(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* v,
-            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_matmul_e8p() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
@@ -763,13 +969,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_matmul_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_matmul_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_matmul_e8p_workspace(contextLent.Value, weightLent.Value, max_tokens, opts, bytes);
+            }
+        }
 #endif
-        glq_matmul_e8p_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
-            UIntPtr* bytes);
 
         /// <summary>Second step: z = weight_scale * sum_s sigma_s Q_s v, with v rounded to 16-bit integers per row
         /// first.</summary>
@@ -786,13 +999,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_matmul_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* v,
+            glq_view* z, glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_matmul_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* v,
+            glq_view* z, glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_matmul_e8p(contextLent.Value, stream, weightLent.Value, v, z, workspace, opts);
+            }
+        }
 #endif
-        glq_matmul_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* v, glq_view* z,
-            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_rht_output() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
@@ -807,13 +1027,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_rht_output_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_rht_output_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_rht_output_workspace(contextLent.Value, weightLent.Value, max_tokens, opts, bytes);
+            }
+        }
 #endif
-        glq_rht_output_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
-            UIntPtr* bytes);
 
         /// <summary>Third step: y = crop( SU * B_out(z) ) + bias, rounded once.</summary>
         /// <param name="context">The context of <c>weight</c>.</param>
@@ -830,13 +1057,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_rht_output(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* z,
+            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_rht_output(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* z,
+            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_rht_output(contextLent.Value, stream, weightLent.Value, z, y, workspace, opts);
+            }
+        }
 #endif
-        glq_rht_output(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* z, glq_view* y,
-            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Decodes rows of the rotated matrix: weight_scale * sum_s sigma_s Q_s.</summary>
         /// <param name="context">The context of <c>weight</c>.</param>
@@ -854,13 +1088,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_decode_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, long
+            row_begin, glq_view* w, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_decode_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, long row_begin,
+            glq_view* w, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_decode_e8p(contextLent.Value, stream, weightLent.Value, row_begin, w, opts);
+            }
+        }
 #endif
-        glq_decode_e8p(ContextHandle context, IntPtr stream, TensorHandle weight, long row_begin, glq_view* w,
-            glq_launch_opts* opts);
 
         /// <summary>Workspace that glq_dequantize() needs: one FP32 copy of the rotated matrix.</summary>
         /// <param name="context">A live context.</param>
@@ -873,12 +1114,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_dequantize_workspace(ContextHandle context, TensorHandle weight, glq_launch_opts*
+            opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_dequantize_workspace(ContextHandle context, TensorHandle weight, glq_launch_opts* opts,
+            UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_dequantize_workspace(contextLent.Value, weightLent.Value, opts, bytes);
+            }
+        }
 #endif
-        glq_dequantize_workspace(ContextHandle context, TensorHandle weight, glq_launch_opts* opts, UIntPtr* bytes);
 
         /// <summary>The effective weight W, both rotations undone, for inspection and conversion (not needed to
         /// run).</summary>
@@ -894,13 +1143,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_dequantize(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* w,
+            glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_dequantize(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* w,
+            glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_dequantize(contextLent.Value, stream, weightLent.Value, w, workspace, opts);
+            }
+        }
 #endif
-        glq_dequantize(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* w, glq_workspace* workspace,
-            glq_launch_opts* opts);
 
         /// <summary>Packs codes into the checkpoint's layout.</summary>
         /// <param name="context">A live context; both views are on its device.</param>
@@ -917,12 +1173,19 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_e8p_pack(ContextHandle context, IntPtr stream, int codebook, glq_view* codes,
+            glq_view* packed);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_e8p_pack(ContextHandle context, IntPtr stream, int codebook, glq_view* codes, glq_view*
+            packed)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_e8p_pack(contextLent.Value, stream, codebook, codes, packed);
+            }
+        }
 #endif
-        glq_e8p_pack(ContextHandle context, IntPtr stream, int codebook, glq_view* codes, glq_view* packed);
 
         /// <summary>Unpacks the checkpoint's layout into codes; the inverse of glq_e8p_pack().</summary>
         /// <param name="context">A live context; both views are on its device.</param>
@@ -936,12 +1199,19 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_e8p_unpack(ContextHandle context, IntPtr stream, int codebook, glq_view* packed,
+            glq_view* codes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_e8p_unpack(ContextHandle context, IntPtr stream, int codebook, glq_view* packed, glq_view*
+            codes)
+        {
+            using (var contextLent = new Lent(context))
+            {
+                return Imports.glq_e8p_unpack(contextLent.Value, stream, codebook, packed, codes);
+            }
+        }
 #endif
-        glq_e8p_unpack(ContextHandle context, IntPtr stream, int codebook, glq_view* packed, glq_view* codes);
 
         /// <summary>The codebook as data: four times the weights of every E8P code, or twice those of every E81B
         /// code.</summary>
@@ -953,12 +1223,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_e8p_codebook(int codebook, glq_view* table);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_e8p_codebook(int codebook, glq_view* table)
+        {
+            return Imports.glq_e8p_codebook(codebook, table);
+        }
 #endif
-        glq_e8p_codebook(int codebook, glq_view* table);
 
         /// <summary>Workspace that glq_gemv_bf16() needs for up to <c>max_tokens</c> rows. Does not decrease with
         /// <c>max_tokens</c>.</summary>
@@ -974,13 +1246,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_gemv_bf16_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_gemv_bf16_workspace(ContextHandle context, TensorHandle weight, long max_tokens,
+            glq_launch_opts* opts, UIntPtr* bytes)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_gemv_bf16_workspace(contextLent.Value, weightLent.Value, max_tokens, opts, bytes);
+            }
+        }
 #endif
-        glq_gemv_bf16_workspace(ContextHandle context, TensorHandle weight, long max_tokens, glq_launch_opts* opts,
-            UIntPtr* bytes);
 
         /// <summary>y = x W^T with a BF16 weight, FP32 products and sums in a fixed order; each weight is read
         /// once.</summary>
@@ -1005,13 +1284,20 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_gemv_bf16(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x,
+            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_gemv_bf16(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x,
+            glq_view* y, glq_workspace* workspace, glq_launch_opts* opts)
+        {
+            using (var contextLent = new Lent(context))
+            using (var weightLent = new Lent(weight))
+            {
+                return Imports.glq_gemv_bf16(contextLent.Value, stream, weightLent.Value, x, y, workspace, opts);
+            }
+        }
 #endif
-        glq_gemv_bf16(ContextHandle context, IntPtr stream, TensorHandle weight, glq_view* x, glq_view* y,
-            glq_workspace* workspace, glq_launch_opts* opts);
 
         /// <summary>Fills a descriptor with defaults; for languages that cannot use GLQ_QUANTIZER_DESC_INIT.</summary>
         /// <param name="desc">The descriptor.</param>
@@ -1020,12 +1306,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_desc_init(glq_quantizer_desc* desc, uint struct_size);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_desc_init(glq_quantizer_desc* desc, uint struct_size)
+        {
+            return Imports.glq_quantizer_desc_init(desc, struct_size);
+        }
 #endif
-        glq_quantizer_desc_init(glq_quantizer_desc* desc, uint struct_size);
 
         /// <summary>Peak host memory of a quantizer of these dimensions, from creation to the end of a run.</summary>
         /// <param name="desc">The layer.</param>
@@ -1035,12 +1323,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_memory(glq_quantizer_desc* desc, UIntPtr* bytes);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_memory(glq_quantizer_desc* desc, UIntPtr* bytes)
+        {
+            return Imports.glq_quantizer_memory(desc, bytes);
+        }
 #endif
-        glq_quantizer_memory(glq_quantizer_desc* desc, UIntPtr* bytes);
 
         /// <summary>Makes a quantizer with an empty Hessian.</summary>
         /// <param name="context">Its threads are used, and results are made on its device.</param>
@@ -1052,12 +1342,23 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_create(ContextHandle context, glq_quantizer_desc* desc, out
+            QuantizerHandle quantizer);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_create(ContextHandle context, glq_quantizer_desc* desc, out QuantizerHandle
+            quantizer)
+        {
+            quantizer = new QuantizerHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_quantizer_create(contextLent.Value, desc, &made);
+                quantizer.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_quantizer_create(ContextHandle context, glq_quantizer_desc* desc, out QuantizerHandle quantizer);
 
         /// <summary>Adds x^T x of a batch of activations to the Hessian.</summary>
         /// <param name="quantizer">A live quantizer, not in the middle of a cancelled run.</param>
@@ -1068,12 +1369,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_add_batch(QuantizerHandle quantizer, glq_view* x);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_add_batch(QuantizerHandle quantizer, glq_view* x)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_add_batch(quantizerLent.Value, x);
+            }
+        }
 #endif
-        glq_quantizer_add_batch(QuantizerHandle quantizer, glq_view* x);
 
         /// <summary>Replaces the Hessian.</summary>
         /// <param name="quantizer">A live quantizer, not in the middle of a cancelled run.</param>
@@ -1085,12 +1391,18 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_set_hessian(QuantizerHandle quantizer, glq_view* hessian, double
+            samples);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_set_hessian(QuantizerHandle quantizer, glq_view* hessian, double samples)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_set_hessian(quantizerLent.Value, hessian, samples);
+            }
+        }
 #endif
-        glq_quantizer_set_hessian(QuantizerHandle quantizer, glq_view* hessian, double samples);
 
         /// <summary>Copies the Hessian out, to merge shards or to keep it.</summary>
         /// <param name="quantizer">A live quantizer.</param>
@@ -1102,12 +1414,18 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_get_hessian(QuantizerHandle quantizer, glq_view* hessian, double*
+            samples);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_get_hessian(QuantizerHandle quantizer, glq_view* hessian, double* samples)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_get_hessian(quantizerLent.Value, hessian, samples);
+            }
+        }
 #endif
-        glq_quantizer_get_hessian(QuantizerHandle quantizer, glq_view* hessian, double* samples);
 
         /// <summary>Quantizes a weight. Without a Hessian the identity is used.</summary>
         /// <param name="quantizer">A live quantizer.</param>
@@ -1129,13 +1447,24 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_run(QuantizerHandle quantizer, IntPtr stream, glq_view* weight,
+            glq_view* bias, IntPtr progress, void* user, out TensorHandle tensor);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_run(QuantizerHandle quantizer, IntPtr stream, glq_view* weight, glq_view* bias,
+            IntPtr progress, void* user, out TensorHandle tensor)
+        {
+            tensor = new TensorHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                int status = Imports.glq_quantizer_run(quantizerLent.Value, stream, weight, bias, progress, user,
+                    &made);
+                tensor.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_quantizer_run(QuantizerHandle quantizer, IntPtr stream, glq_view* weight, glq_view* bias, IntPtr progress,
-            void* user, out TensorHandle tensor);
 
         /// <summary>Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.</summary>
         /// <param name="quantizer">A live quantizer.</param>
@@ -1143,12 +1472,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_abandon(QuantizerHandle quantizer);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_abandon(QuantizerHandle quantizer)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_abandon(quantizerLent.Value);
+            }
+        }
 #endif
-        glq_quantizer_abandon(QuantizerHandle quantizer);
 
         /// <summary>Writes the whole state (options, Hessian, a cancelled run's progress) into a buffer.</summary>
         /// <param name="quantizer">A live quantizer.</param>
@@ -1161,12 +1495,18 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_save(QuantizerHandle quantizer, void* buffer, UIntPtr capacity, UIntPtr*
+            needed);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_save(QuantizerHandle quantizer, void* buffer, UIntPtr capacity, UIntPtr* needed)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_save(quantizerLent.Value, buffer, capacity, needed);
+            }
+        }
 #endif
-        glq_quantizer_save(QuantizerHandle quantizer, void* buffer, UIntPtr capacity, UIntPtr* needed);
 
         /// <summary>Makes a quantizer from a saved state.</summary>
         /// <param name="context">As glq_quantizer_create().</param>
@@ -1179,12 +1519,23 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_load(ContextHandle context, void* buffer, UIntPtr bytes, out
+            QuantizerHandle quantizer);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_load(ContextHandle context, void* buffer, UIntPtr bytes, out QuantizerHandle
+            quantizer)
+        {
+            quantizer = new QuantizerHandle();
+            IntPtr made = IntPtr.Zero;
+            using (var contextLent = new Lent(context))
+            {
+                int status = Imports.glq_quantizer_load(contextLent.Value, buffer, bytes, &made);
+                quantizer.Adopt(made);
+                return status;
+            }
+        }
 #endif
-        glq_quantizer_load(ContextHandle context, void* buffer, UIntPtr bytes, out QuantizerHandle quantizer);
 
         /// <summary>Tells what a quantizer was made with, in particular one from glq_quantizer_load().</summary>
         /// <param name="quantizer">A live quantizer.</param>
@@ -1193,12 +1544,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_get_desc(QuantizerHandle quantizer, glq_quantizer_desc* desc);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_get_desc(QuantizerHandle quantizer, glq_quantizer_desc* desc)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_get_desc(quantizerLent.Value, desc);
+            }
+        }
 #endif
-        glq_quantizer_get_desc(QuantizerHandle quantizer, glq_quantizer_desc* desc);
 
         /// <summary>Tells how good the last finished run was.</summary>
         /// <param name="quantizer">A live quantizer.</param>
@@ -1208,12 +1564,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_quantizer_get_report(QuantizerHandle quantizer, glq_quantizer_report* report);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_quantizer_get_report(QuantizerHandle quantizer, glq_quantizer_report* report)
+        {
+            using (var quantizerLent = new Lent(quantizer))
+            {
+                return Imports.glq_quantizer_get_report(quantizerLent.Value, report);
+            }
+        }
 #endif
-        glq_quantizer_get_report(QuantizerHandle quantizer, glq_quantizer_report* report);
 
         /// <summary>Destroys a quantizer, from any thread, once no other call on it is running. Tensors it made live
         /// on.</summary>
@@ -1221,12 +1582,14 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial void
+        public static partial void glq_quantizer_destroy(IntPtr quantizer);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern void
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static void glq_quantizer_destroy(IntPtr quantizer)
+        {
+            Imports.glq_quantizer_destroy(quantizer);
+        }
 #endif
-        glq_quantizer_destroy(IntPtr quantizer);
 
         /// <summary>Opens a checkpoint and checks it: header, offsets, types, and that the tensors of each E8P layer
         /// fit together.</summary>
@@ -1240,12 +1603,18 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_open(byte* path, out CheckpointHandle checkpoint);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_open(byte* path, out CheckpointHandle checkpoint)
+        {
+            checkpoint = new CheckpointHandle();
+            IntPtr made = IntPtr.Zero;
+            int status = Imports.glq_checkpoint_open(path, &made);
+            checkpoint.Adopt(made);
+            return status;
+        }
 #endif
-        glq_checkpoint_open(byte* path, out CheckpointHandle checkpoint);
 
         /// <summary>Number of tensors of any kind, in the order of their names.</summary>
         /// <param name="checkpoint">An open checkpoint.</param>
@@ -1255,12 +1624,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_tensor_count(CheckpointHandle checkpoint, long* count);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_tensor_count(CheckpointHandle checkpoint, long* count)
+        {
+            using (var checkpointLent = new Lent(checkpoint))
+            {
+                return Imports.glq_checkpoint_tensor_count(checkpointLent.Value, count);
+            }
+        }
 #endif
-        glq_checkpoint_tensor_count(CheckpointHandle checkpoint, long* count);
 
         /// <summary>Name of a tensor.</summary>
         /// <param name="checkpoint">An open checkpoint.</param>
@@ -1271,12 +1645,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_tensor_name(CheckpointHandle checkpoint, long index, byte** name);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_tensor_name(CheckpointHandle checkpoint, long index, byte** name)
+        {
+            using (var checkpointLent = new Lent(checkpoint))
+            {
+                return Imports.glq_checkpoint_tensor_name(checkpointLent.Value, index, name);
+            }
+        }
 #endif
-        glq_checkpoint_tensor_name(CheckpointHandle checkpoint, long index, byte** name);
 
         /// <summary>A tensor of the file as a read-only view. Its memory may be less aligned than its type.</summary>
         /// <param name="checkpoint">An open checkpoint.</param>
@@ -1288,12 +1667,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_tensor(CheckpointHandle checkpoint, byte* name, glq_view* view);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_tensor(CheckpointHandle checkpoint, byte* name, glq_view* view)
+        {
+            using (var checkpointLent = new Lent(checkpoint))
+            {
+                return Imports.glq_checkpoint_tensor(checkpointLent.Value, name, view);
+            }
+        }
 #endif
-        glq_checkpoint_tensor(CheckpointHandle checkpoint, byte* name, glq_view* view);
 
         /// <summary>Number of E8P layers, in the order of their names.</summary>
         /// <param name="checkpoint">An open checkpoint.</param>
@@ -1303,12 +1687,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_layer_count(CheckpointHandle checkpoint, long* count);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_layer_count(CheckpointHandle checkpoint, long* count)
+        {
+            using (var checkpointLent = new Lent(checkpoint))
+            {
+                return Imports.glq_checkpoint_layer_count(checkpointLent.Value, count);
+            }
+        }
 #endif
-        glq_checkpoint_layer_count(CheckpointHandle checkpoint, long* count);
 
         /// <summary>Name of an E8P layer: the module path, such as <c>model.layers.0.self_attn.q_proj</c>.</summary>
         /// <param name="checkpoint">An open checkpoint.</param>
@@ -1319,12 +1708,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_layer_name(CheckpointHandle checkpoint, long index, byte** name);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_layer_name(CheckpointHandle checkpoint, long index, byte** name)
+        {
+            using (var checkpointLent = new Lent(checkpoint))
+            {
+                return Imports.glq_checkpoint_layer_name(checkpointLent.Value, index, name);
+            }
+        }
 #endif
-        glq_checkpoint_layer_name(CheckpointHandle checkpoint, long index, byte** name);
 
         /// <summary>Describes an E8P layer, ready for glq_tensor_create_e8p().</summary>
         /// <param name="checkpoint">An open checkpoint; the pointers in <c>desc</c> live as long as it does.</param>
@@ -1338,12 +1732,17 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial int
+        public static partial int glq_checkpoint_layer(CheckpointHandle checkpoint, byte* name, glq_e8p_desc* desc);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern int
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static int glq_checkpoint_layer(CheckpointHandle checkpoint, byte* name, glq_e8p_desc* desc)
+        {
+            using (var checkpointLent = new Lent(checkpoint))
+            {
+                return Imports.glq_checkpoint_layer(checkpointLent.Value, name, desc);
+            }
+        }
 #endif
-        glq_checkpoint_layer(CheckpointHandle checkpoint, byte* name, glq_e8p_desc* desc);
 
         /// <summary>Closes a checkpoint, from any thread, once no other call on it is running. Weights that were made
         /// from it live on.</summary>
@@ -1351,12 +1750,269 @@ namespace Glq.Interop
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
-        public static partial void
+        public static partial void glq_checkpoint_destroy(IntPtr checkpoint);
 #else
-        [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        public static extern void
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public static void glq_checkpoint_destroy(IntPtr checkpoint)
+        {
+            Imports.glq_checkpoint_destroy(checkpoint);
+        }
 #endif
-        glq_checkpoint_destroy(IntPtr checkpoint);
+
+#if !NET8_0_OR_GREATER
+        private static class Imports
+        {
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern uint glq_version();
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern uint glq_abi_version();
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern byte* glq_build_info();
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_get_cuda_info(glq_cuda_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern byte* glq_status_name(int status);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern byte* glq_status_string(int status);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_last_error(glq_error_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern void glq_clear_error();
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_device_count(int type, int* count);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_device_parse(byte* text, glq_device* device);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_device_get_info(glq_device* device, glq_device_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_context_desc_init(glq_context_desc* desc, uint struct_size);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_context_create(glq_context_desc* desc, IntPtr* context);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_context_retain(IntPtr context);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern void glq_context_destroy(IntPtr context);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_context_get_info(IntPtr context, glq_context_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_context_synchronize(IntPtr context, IntPtr stream);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_op_support(IntPtr context, glq_op_query* query, glq_op_support_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_view_init(glq_view* view, void* data, uint dtype, glq_device* device, int
+                ndim, long* shape);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_view_check(glq_view* view);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_view_copy(IntPtr context, IntPtr stream, glq_view* source, glq_view*
+                destination);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_create(IntPtr context, glq_view* spec, IntPtr* tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_create_copy(IntPtr context, IntPtr stream, glq_view* source, IntPtr*
+                tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_borrow(IntPtr context, glq_view* view, IntPtr release, void* user,
+                IntPtr* tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_import_dlpack(IntPtr context, IntPtr managed, IntPtr* tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_export_dlpack(IntPtr tensor, IntPtr* managed);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_get_info(IntPtr tensor, glq_tensor_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_view(IntPtr tensor, glq_view* view);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_retain(IntPtr tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern void glq_tensor_destroy(IntPtr tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_e8p_desc_init(glq_e8p_desc* desc, uint struct_size);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_tensor_create_e8p(IntPtr context, IntPtr stream, glq_e8p_desc* desc, IntPtr*
+                tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_e8p_get_info(IntPtr tensor, glq_e8p_info* info);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_e8p_export(IntPtr context, IntPtr stream, IntPtr tensor, glq_e8p_parts*
+                parts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_fused_linear_e8p_workspace(IntPtr context, IntPtr weight, long max_tokens,
+                glq_launch_opts* opts, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_fused_linear_e8p(IntPtr context, IntPtr stream, IntPtr weight, glq_view* x,
+                glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_fused_linear_e8p_group_workspace(IntPtr context, IntPtr* weights, int count,
+                long max_tokens, glq_launch_opts* opts, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_fused_linear_e8p_group(IntPtr context, IntPtr stream, IntPtr* weights, int
+                count, glq_view* x, glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_fused_linear_e8p_plan(IntPtr context, IntPtr weight, long tokens,
+                glq_launch_opts* opts, byte* text, UIntPtr capacity, UIntPtr* needed);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_rht_input_workspace(IntPtr context, IntPtr weight, long max_tokens,
+                glq_launch_opts* opts, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_rht_input(IntPtr context, IntPtr stream, IntPtr weight, glq_view* x,
+                glq_view* v, glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_matmul_e8p_workspace(IntPtr context, IntPtr weight, long max_tokens,
+                glq_launch_opts* opts, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_matmul_e8p(IntPtr context, IntPtr stream, IntPtr weight, glq_view* v,
+                glq_view* z, glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_rht_output_workspace(IntPtr context, IntPtr weight, long max_tokens,
+                glq_launch_opts* opts, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_rht_output(IntPtr context, IntPtr stream, IntPtr weight, glq_view* z,
+                glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_decode_e8p(IntPtr context, IntPtr stream, IntPtr weight, long row_begin,
+                glq_view* w, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_dequantize_workspace(IntPtr context, IntPtr weight, glq_launch_opts* opts,
+                UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_dequantize(IntPtr context, IntPtr stream, IntPtr weight, glq_view* w,
+                glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_e8p_pack(IntPtr context, IntPtr stream, int codebook, glq_view* codes,
+                glq_view* packed);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_e8p_unpack(IntPtr context, IntPtr stream, int codebook, glq_view* packed,
+                glq_view* codes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_e8p_codebook(int codebook, glq_view* table);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_gemv_bf16_workspace(IntPtr context, IntPtr weight, long max_tokens,
+                glq_launch_opts* opts, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_gemv_bf16(IntPtr context, IntPtr stream, IntPtr weight, glq_view* x,
+                glq_view* y, glq_workspace* workspace, glq_launch_opts* opts);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_desc_init(glq_quantizer_desc* desc, uint struct_size);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_memory(glq_quantizer_desc* desc, UIntPtr* bytes);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_create(IntPtr context, glq_quantizer_desc* desc, IntPtr*
+                quantizer);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_add_batch(IntPtr quantizer, glq_view* x);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_set_hessian(IntPtr quantizer, glq_view* hessian, double samples);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_get_hessian(IntPtr quantizer, glq_view* hessian, double* samples);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_run(IntPtr quantizer, IntPtr stream, glq_view* weight, glq_view*
+                bias, IntPtr progress, void* user, IntPtr* tensor);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_abandon(IntPtr quantizer);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_save(IntPtr quantizer, void* buffer, UIntPtr capacity, UIntPtr*
+                needed);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_load(IntPtr context, void* buffer, UIntPtr bytes, IntPtr*
+                quantizer);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_get_desc(IntPtr quantizer, glq_quantizer_desc* desc);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_quantizer_get_report(IntPtr quantizer, glq_quantizer_report* report);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern void glq_quantizer_destroy(IntPtr quantizer);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_open(byte* path, IntPtr* checkpoint);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_tensor_count(IntPtr checkpoint, long* count);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_tensor_name(IntPtr checkpoint, long index, byte** name);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_tensor(IntPtr checkpoint, byte* name, glq_view* view);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_layer_count(IntPtr checkpoint, long* count);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_layer_name(IntPtr checkpoint, long index, byte** name);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern int glq_checkpoint_layer(IntPtr checkpoint, byte* name, glq_e8p_desc* desc);
+
+            [DllImport(Library, CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+            internal static extern void glq_checkpoint_destroy(IntPtr checkpoint);
+        }
+#endif
     }
 
     /// <summary>Called once, on any thread, when the library no longer needs something that the caller lent to

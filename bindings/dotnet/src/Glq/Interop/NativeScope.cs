@@ -4,7 +4,8 @@ using System.Runtime.InteropServices;
 
 namespace Glq.Interop
 {
-    /// <summary>Native structs, pinned arrays and held handles for the duration of one call that is not a fast path.</summary>
+    /// <summary>Native structs, pinned arrays and held handles for the duration of one call that is not a fast
+    /// path.</summary>
     internal sealed unsafe class NativeScope : IDisposable
     {
         private readonly List<GCHandle> pins = new List<GCHandle>();
