@@ -17,12 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from generators import cffi_module, csharp, layout  # noqa: E402
+from generators import cffi_module, csharp, layout, rust  # noqa: E402
 from generators.model import ROOT, read_headers  # noqa: E402
 
 EMITTERS = {
     "layout": layout.emit,
     "python": cffi_module.emit,
+    "rust": rust.emit,
     "dotnet": csharp.emit,
 }
 
@@ -31,12 +32,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with what is checked in, write nothing")
     parser.add_argument("--only", action="append", choices=sorted(EMITTERS), help="this output only; may be repeated")
+    parser.add_argument("--except", dest="left_out", action="append", default=[], choices=sorted(EMITTERS),
+                        help="all but this output; may be repeated")
     parser.add_argument("--cc", default="cc", help="C compiler (default: cc)")
     arguments = parser.parse_args()
 
     model = read_headers(arguments.cc)
     different = 0
     for name in arguments.only or EMITTERS:
+        if name in arguments.left_out:
+            continue
         for path, text in EMITTERS[name](model, arguments.cc).items():
             old = path.read_text(encoding="utf-8") if path.exists() else ""
             if old == text:

@@ -1,5 +1,5 @@
 # The checked-in bindings follow from the headers, and the Python package works with the optimised library.
-if "$GLQ_VENV/bin/python" -B bindings/generate.py --check; then count 1 0; else count 0 1; fi
+if "$GLQ_VENV/bin/python" -B bindings/generate.py --check --except rust; then count 1 0; else count 0 1; fi
 folders=()
 for folder in bindings/python/tests tests/python; do
   if compgen -G "$folder/test_*.py" > /dev/null; then folders+=("$folder"); fi
