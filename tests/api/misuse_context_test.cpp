@@ -92,6 +92,24 @@ TEST_F(MisuseContext, DeviceInfo) {
   EXPECT_STRNE(info.name, "");
 }
 
+TEST_F(MisuseContext, ACudaContextFailsWithTheReasonThatTheInfoGives) {
+  glq_cuda_info info = GLQ_CUDA_INFO_INIT;
+  ASSERT_EQ(glq_get_cuda_info(&info), GLQ_OK);
+  EXPECT_STRNE(info.message, "");
+  ASSERT_NE(info.architectures, nullptr);
+  int32_t count = -1;
+  ASSERT_EQ(glq_device_count(GLQ_DEVICE_CUDA, &count), GLQ_OK);
+  EXPECT_EQ(count > 0, info.status == GLQ_OK);
+  // With a usable GPU: one that is not there. Without: any.
+  glq_context_desc desc = GLQ_CONTEXT_DESC_INIT;
+  desc.device = {GLQ_DEVICE_CUDA, count};
+  const glq_status want = count > 0 ? glq_status{GLQ_E_NO_DEVICE} : info.status;
+  const glq_status got = glq_context_create(&desc, &out_);
+  EXPECT_STREQ(glq_status_name(got), glq_status_name(want)) << LastMessage();
+  EXPECT_EQ(out_, nullptr);
+  EXPECT_NE(LastMessage(), "");
+}
+
 TEST_F(MisuseContext, DescInit) {
   glq_context_desc desc;
   EXPECT_FAILS(glq_context_desc_init, (nullptr, sizeof(desc)), GLQ_E_INVALID_ARGUMENT, "desc = NULL");
