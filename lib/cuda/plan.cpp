@@ -35,10 +35,12 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int 
       if (splits > multiprocessors) continue;
       const int warp_rows = kernels::kGemvWarps / warps_k;
       const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, std::max(tiles_e8p, tiles_e81b)));
-      // Units a warp works through, plus what a row tile costs besides its units, plus the price of meeting
-      // other blocks in global memory.
+      // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
+      // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which
+      // every row of warps reads from the L2 at 32 bytes a cycle.
       const auto steps = [&](int tiles) { return static_cast<double>(CeilDiv(CeilDiv(tiles, blocks), warp_rows)); };
-      const double cost = (steps(tiles_e8p) + 0.6 * steps(tiles_e81b)) * (n + 0.4) + (splits > 1 ? 1.0 : 0.0);
+      const double cost = (steps(tiles_e8p) + 0.6 * steps(tiles_e81b)) * (n + 0.4) + (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
+                          static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
       if (cost < best_cost - 1e-9) {
         best_cost = cost;
         best.units_per_warp = n;
