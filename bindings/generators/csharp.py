@@ -253,7 +253,17 @@ def _constants(model: Model) -> str:
     for constant in model.constants():
         kind = "uint" if constant.name in unsigned else "int"
         lines += [*_doc(constant.doc, "        "), f"        public const {kind} {constant.name} = {constant.value};"]
-    return "\n".join([*lines, "    }", "}", ""])
+    lines += ["    }", "", "    internal static class StatusNames", "    {",
+              "        /// <summary>Name of a status in the C header; does not need the library.</summary>",
+              "        internal static string Of(int status)", "        {", "            switch (status)", "            {"]
+    for enum in model.enums:
+        if enum.name == "glq_status_code":
+            for constant in enum.constants:
+                lines += [f"                case Constants.{constant.name}:",
+                          f"                    return nameof(Constants.{constant.name});"]
+    lines += ["                default:", '                    return "GLQ_E_UNKNOWN (" + status + ")";', "            }",
+              "        }", "    }", "}", ""]
+    return "\n".join(lines)
 
 
 def _enums(model: Model) -> str:

@@ -29,7 +29,7 @@ namespace Glq
         public Status Status { get; }
 
         /// <summary>Name of the status in the C header, such as <c>GLQ_E_SHAPE</c>.</summary>
-        public string StatusName => NameOf(Status);
+        public string StatusName => StatusNames.Of((int)Status);
 
         /// <summary>The library's sentence: the argument and both values.</summary>
         public string NativeMessage { get; }
@@ -97,11 +97,6 @@ namespace Glq
             }
         }
 
-        private static unsafe string NameOf(Status status)
-        {
-            return Utf8.Read(NativeMethods.glq_status_name((int)status));
-        }
-
         private static string Text(Status status, string message, string function, NativeDomain domain, int code)
         {
             string native;
@@ -123,7 +118,8 @@ namespace Glq
                     native = ", code " + code + " of domain " + (int)domain;
                     break;
             }
-            return (function == null ? string.Empty : function + ": ") + message + " [" + NameOf(status) + native + "]";
+            string where = function == null ? string.Empty : function + ": ";
+            return where + message + " [" + StatusNames.Of((int)status) + native + "]";
         }
     }
 

@@ -187,4 +187,83 @@ namespace Glq.Interop
         /// <summary>Choose the scales that lower the proxy loss; better at 4 bits and more.</summary>
         public const int GLQ_QUANTIZER_SCALE_SEARCH = 1;
     }
+
+    internal static class StatusNames
+    {
+        /// <summary>Name of a status in the C header; does not need the library.</summary>
+        internal static string Of(int status)
+        {
+            switch (status)
+            {
+                case Constants.GLQ_OK:
+                    return nameof(Constants.GLQ_OK);
+                case Constants.GLQ_E_INVALID_ARGUMENT:
+                    return nameof(Constants.GLQ_E_INVALID_ARGUMENT);
+                case Constants.GLQ_E_SHAPE:
+                    return nameof(Constants.GLQ_E_SHAPE);
+                case Constants.GLQ_E_DTYPE:
+                    return nameof(Constants.GLQ_E_DTYPE);
+                case Constants.GLQ_E_LAYOUT:
+                    return nameof(Constants.GLQ_E_LAYOUT);
+                case Constants.GLQ_E_ALIGNMENT:
+                    return nameof(Constants.GLQ_E_ALIGNMENT);
+                case Constants.GLQ_E_DEVICE_MISMATCH:
+                    return nameof(Constants.GLQ_E_DEVICE_MISMATCH);
+                case Constants.GLQ_E_STRUCT_SIZE:
+                    return nameof(Constants.GLQ_E_STRUCT_SIZE);
+                case Constants.GLQ_E_ALIASING:
+                    return nameof(Constants.GLQ_E_ALIASING);
+                case Constants.GLQ_E_BAD_HANDLE:
+                    return nameof(Constants.GLQ_E_BAD_HANDLE);
+                case Constants.GLQ_E_NOT_FINITE:
+                    return nameof(Constants.GLQ_E_NOT_FINITE);
+                case Constants.GLQ_E_BAD_FILE:
+                    return nameof(Constants.GLQ_E_BAD_FILE);
+                case Constants.GLQ_E_NOT_FOUND:
+                    return nameof(Constants.GLQ_E_NOT_FOUND);
+                case Constants.GLQ_E_WRONG_STATE:
+                    return nameof(Constants.GLQ_E_WRONG_STATE);
+                case Constants.GLQ_E_UNSUPPORTED:
+                    return nameof(Constants.GLQ_E_UNSUPPORTED);
+                case Constants.GLQ_E_UNSUPPORTED_ARCH:
+                    return nameof(Constants.GLQ_E_UNSUPPORTED_ARCH);
+                case Constants.GLQ_E_UNSUPPORTED_BUILD:
+                    return nameof(Constants.GLQ_E_UNSUPPORTED_BUILD);
+                case Constants.GLQ_E_UNSUPPORTED_WHILE_CAPTURING:
+                    return nameof(Constants.GLQ_E_UNSUPPORTED_WHILE_CAPTURING);
+                case Constants.GLQ_E_OUT_OF_HOST_MEMORY:
+                    return nameof(Constants.GLQ_E_OUT_OF_HOST_MEMORY);
+                case Constants.GLQ_E_OUT_OF_DEVICE_MEMORY:
+                    return nameof(Constants.GLQ_E_OUT_OF_DEVICE_MEMORY);
+                case Constants.GLQ_E_WORKSPACE_TOO_SMALL:
+                    return nameof(Constants.GLQ_E_WORKSPACE_TOO_SMALL);
+                case Constants.GLQ_E_BUFFER_TOO_SMALL:
+                    return nameof(Constants.GLQ_E_BUFFER_TOO_SMALL);
+                case Constants.GLQ_E_IO:
+                    return nameof(Constants.GLQ_E_IO);
+                case Constants.GLQ_E_NO_DEVICE:
+                    return nameof(Constants.GLQ_E_NO_DEVICE);
+                case Constants.GLQ_E_NO_DRIVER:
+                    return nameof(Constants.GLQ_E_NO_DRIVER);
+                case Constants.GLQ_E_DRIVER_TOO_OLD:
+                    return nameof(Constants.GLQ_E_DRIVER_TOO_OLD);
+                case Constants.GLQ_E_LIBRARY_NOT_FOUND:
+                    return nameof(Constants.GLQ_E_LIBRARY_NOT_FOUND);
+                case Constants.GLQ_E_CUDA:
+                    return nameof(Constants.GLQ_E_CUDA);
+                case Constants.GLQ_E_CUBLAS:
+                    return nameof(Constants.GLQ_E_CUBLAS);
+                case Constants.GLQ_E_DEVICE_LOST:
+                    return nameof(Constants.GLQ_E_DEVICE_LOST);
+                case Constants.GLQ_E_INTERNAL:
+                    return nameof(Constants.GLQ_E_INTERNAL);
+                case Constants.GLQ_E_CANCELLED:
+                    return nameof(Constants.GLQ_E_CANCELLED);
+                case Constants.GLQ_E_NUMERIC:
+                    return nameof(Constants.GLQ_E_NUMERIC);
+                default:
+                    return "GLQ_E_UNKNOWN (" + status + ")";
+            }
+        }
+    }
 }
