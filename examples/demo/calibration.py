@@ -28,12 +28,12 @@ from metrics import sqnr_db
 from minilm import Encoder, LinearCall
 
 # Share of the mean variance of the inputs that is added to every input's variance in step 2, and in step 3.
-RIDGE = 0.2
-DAMPING = 0.05
+RIDGE = 0.25
+DAMPING = 0.07
 # A token of a text of n tokens has the weight n ** -LENGTH_EXPONENT.
 LENGTH_EXPONENT = 0.5
 # Coordinate-descent passes of the quantizer after the first rounding.
-REFINE_PASSES = 0
+REFINE_PASSES = 2
 
 # Called with (work finished since the last call, note) where `work` counts weights.
 WorkFunction = Callable[[float, str], None]
