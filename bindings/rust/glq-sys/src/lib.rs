@@ -10,16 +10,13 @@
 //! | --- | --- |
 //! | `link` (default) | links with the library found by `GLQ_DIR` or pkg-config |
 //! | `vendored` | builds the library with CMake from the repository's sources, with CUDA where there is an nvcc |
-//! | `dlopen` | opens the library at run time: [`load`]'s path, else `GLQ_LIBRARY`, else the system's loader |
+//! | `dlopen` | opens the library at run time: the path given to `load`, else `GLQ_LIBRARY`, else the system's loader |
 //! | `doc-only` | does not look for the library, for building the documentation |
 //! | `generate-bindings` | makes the bindings anew while building; needs libclang |
 //!
 //! `dlopen` and `doc-only` win over `link` and `vendored`.
 
-#![no_std]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-extern crate std;
-
 mod load;
 
 #[cfg(feature = "dlopen")]

@@ -1,10 +1,7 @@
 //! Finds the functions of the library, and checks once that it fits these bindings.
 
-use core::fmt;
-use std::string::String;
+use std::fmt;
 use std::sync::OnceLock;
-use std::vec::Vec;
-use std::{format, vec};
 
 use crate::{Api, GLQ_ABI_VERSION, GLQ_VERSION};
 
@@ -52,7 +49,7 @@ pub fn api() -> Result<&'static Api, LoadError> {
     }
 }
 
-/// The file that [`load`] or [`api`] opened; none where the library is linked or not loaded yet.
+/// The file that `load` or [`api`] opened; none where the library is linked or not loaded yet.
 pub fn library_path() -> Option<&'static str> {
     LOADED.get().and_then(|loaded| loaded.path.as_deref())
 }
@@ -151,6 +148,6 @@ fn open(path: &str) -> Result<Api, String> {
     fits(abi, version)?;
     // SAFETY: the versions say that it is libglq and that every function of these bindings is there.
     let api = unsafe { Api::from_library(&library) }.map_err(not_glq)?;
-    core::mem::forget(library); // the pointers stay valid for good; the library cannot be unloaded anyway
+    std::mem::forget(library); // the pointers stay valid for good; the library cannot be unloaded anyway
     Ok(api)
 }

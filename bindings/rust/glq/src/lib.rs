@@ -81,3 +81,8 @@ pub use version::load_library;
 pub use version::{build_info, cuda_info, version, CudaInfo};
 pub use view::{View, ViewMut};
 pub use workspace::Workspace;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

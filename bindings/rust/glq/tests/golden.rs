@@ -199,7 +199,6 @@ fn quantizer_gives_the_recorded_codes() {
         let mut targets = E8pParts::default();
         targets.indices[0] = Some(ViewMut::new(&mut codes, &parts(layer, "Qidxs")[0].1.shape).unwrap());
         weight.export_e8p(&ctx, Stream::DEFAULT, &mut targets).unwrap();
-        drop(targets);
         let bytes: Vec<u8> = codes.iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(bytes, parts(layer, "Qidxs")[0].1.bytes, "{layer}");
         assert_eq!(recorded.len(), linear(&ctx, &weight, &x.view().unwrap(), DType::F16).len());
