@@ -84,10 +84,9 @@ namespace Glq
             }
             using (var scope = new NativeScope())
             {
-                glq_view* views = stackalloc glq_view[Math.Max(y.Length, 1)];
+                var views = (glq_view*)scope.Alloc(y.Length * sizeof(glq_view));
                 for (int i = 0; i < y.Length; ++i)
                 {
-                    views[i] = default;
                     if (y[i] != null)
                     {
                         scope.Hold(y[i].Handle);

@@ -34,7 +34,7 @@ namespace Glq
             bytes = default;
         }
 
-        private View(in View other, glq_view native, long byteOffset)
+        private View(View other, glq_view native, long byteOffset)
         {
             this.native = native;
             owner = other.owner;
@@ -130,7 +130,7 @@ namespace Glq
             array = null;
         }
 
-        private View(in View other, glq_view native, long byteOffset)
+        private View(View other, glq_view native, long byteOffset)
         {
             this.native = native;
             owner = other.owner;
