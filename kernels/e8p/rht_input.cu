@@ -19,7 +19,7 @@ template <int kCluster>
 __global__ void __launch_bounds__(kChunkThreads, 2) RhtInputKernel(const __grid_constant__ RhtInputParams p) {
   __shared__ float shared[kChunkShared];
   __shared__ alignas(16) uint8_t staged[2 * kChunk];  // digits of this block's elements
-  __shared__ uint32_t maxima[kMaxClusterChunks];      // one per block of the cluster
+  [[maybe_unused]] __shared__ uint32_t maxima[kMaxClusterChunks];  // one per block of the cluster
   __shared__ uint32_t warp_max[kChunkThreads / 32];
   __shared__ int sums[2];
 
