@@ -57,6 +57,9 @@ pub fn bindings(include: &Path) -> Result<String, String> {
     if !header.is_file() {
         return Err(format!("{} does not exist", header.display()));
     }
+    // bindgen panics where libclang cannot be loaded; its words are in the error below.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
     let made = std::panic::catch_unwind(|| {
         bindgen::builder()
             .header(header.to_string_lossy())
@@ -80,7 +83,7 @@ pub fn bindings(include: &Path) -> Result<String, String> {
             .map(|bindings| bindings.to_string())
             .map_err(|error| error.to_string())
     });
-    // bindgen panics where libclang cannot be loaded.
+    std::panic::set_hook(hook);
     let text = made.map_err(|panic| {
         let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         format!("bindgen failed; is libclang installed (Debian: libclang-dev), or LIBCLANG_PATH set? {said}")
