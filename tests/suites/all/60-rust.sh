@@ -3,7 +3,9 @@
 # is too old for the registry's sparse index.
 packages=()
 command -v cargo > /dev/null || packages+=(cargo-web rustc-web rust-web-clippy rustfmt-web)
-compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' > /dev/null || [[ -n ${LIBCLANG_PATH-} ]] || packages+=(libclang-dev)
+# libclang needs the compiler's own headers, too.
+{ compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h'; } \
+  > /dev/null || [[ -n ${LIBCLANG_PATH-} ]] || packages+=(libclang-dev)
 if ((${#packages[@]})); then
   sudo=()
   ((EUID == 0)) || sudo=(sudo -n)
