@@ -24,13 +24,17 @@ inline void CheckCuda(cudaError_t status, const char* what) {
               GLQ_NATIVE_CUDA, static_cast<int32_t>(status));
 }
 
-// Loads kernels now: under lazy loading the first launch would, and a capture must not. All of them ask for the same
-// split of L1 and shared memory: a multiprocessor has to fall idle to change it, which would keep the launches of an
-// operation from overlapping.
+// Loads kernels now: under lazy loading the first launch would, and a capture must not.
 template <typename... Kernels>
 void LoadKernels(Kernels... kernels) {
   cudaFuncAttributes attributes;
   (CheckCuda(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(kernels)), "cudaFuncGetAttributes"), ...);
+}
+
+// All kernels of one operation ask for the same split of L1 and shared memory: a multiprocessor has to fall idle to
+// change it, which would keep their launches from overlapping.
+template <typename... Kernels>
+void PreferSharedMemory(Kernels... kernels) {
   (CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernels), cudaFuncAttributePreferredSharedMemoryCarveout,
                                   cudaSharedmemCarveoutMaxShared),
              "cudaFuncSetAttribute"),

@@ -24,7 +24,7 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
 constexpr int kStep = 64;
-constexpr int kAhead = 2;  // steps of loads in flight: 2 x 64 bytes a lane, three blocks a multiprocessor
+constexpr int kAhead = 3;  // steps of loads in flight: 3 x 64 bytes a lane, two blocks a multiprocessor
 
 // Eight columns from `column` on as four registers; zeros beyond the end.
 template <bool kVector>
@@ -45,7 +45,7 @@ __device__ __forceinline__ uint4 LoadEight(const uint16_t* row, int64_t column, 
 }
 
 template <int kBlocks, bool kVector>
-__global__ void __launch_bounds__(kThreads, kBlocks == 1 ? 3 : 2) GemvBf16Kernel(const __grid_constant__ GemvBf16Params p) {
+__global__ void __launch_bounds__(kThreads, 2) GemvBf16Kernel(const __grid_constant__ GemvBf16Params p) {
   __shared__ float partial[kWarps][16][8 * kBlocks + 1];
   const int t = static_cast<int>(threadIdx.x), warp = t >> 5, lane = t & 31, row_lane = lane >> 2, q = lane & 3;
   const int64_t row0 = static_cast<int64_t>(blockIdx.x) * 16;

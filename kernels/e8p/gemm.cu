@@ -185,6 +185,7 @@ void LoadGemmKernels(int max_shared_bytes) {
     for (bool e81b : {false, true}) {
       Kernel kernel = PickKernel(blocks, e81b);
       LoadKernels(kernel);
+      PreferSharedMemory(kernel);
       AllowSharedMemory(kernel, max_shared_bytes);
     }
   }

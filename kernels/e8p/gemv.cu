@@ -291,6 +291,7 @@ void LoadGemvKernels(int max_shared_bytes) {
     for (int units = 1; units <= GemvMaxUnits(blocks); ++units) {
       Kernel kernel = PickKernel(units, blocks);
       LoadKernels(kernel);
+      PreferSharedMemory(kernel);
       AllowSharedMemory(kernel, max_shared_bytes);
     }
   }

@@ -149,6 +149,7 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
 
 void LoadRhtInputKernels() {
   LoadKernels(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
+  PreferSharedMemory(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
 }
 
 }  // namespace glq::kernels

@@ -99,6 +99,7 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t s
 
 void LoadRhtOutputKernels() {
   LoadKernels(RhtOutputKernel<1>, RhtOutputKernel<2>, RhtOutputKernel<4>, RhtOutputKernel<8>);
+  PreferSharedMemory(RhtOutputKernel<1>, RhtOutputKernel<2>, RhtOutputKernel<4>, RhtOutputKernel<8>);
 }
 
 }  // namespace glq::kernels
