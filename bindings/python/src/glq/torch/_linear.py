@@ -1,0 +1,167 @@
+"""The module in the place of `nn.Linear`."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import _constants as c
+from .. import checkpoint as checkpoints
+from .._errors import ArgumentError
+from ..dtypes import DType
+from ..tensor import Tensor, scale_key, stage_key
+from . import _ops  # registers the operators  # noqa: F401
+from ._registry import context, handle_of
+
+_MAX_STAGES = 4
+
+
+def _to_torch(array: np.ndarray[Any, Any], bfloat16: bool) -> torch.Tensor:
+    made = torch.from_numpy(array.view(np.int16) if bfloat16 else array)
+    return made.view(torch.bfloat16) if bfloat16 else made
+
+
+class E8PLinear(nn.Module):
+    """y = x W^T + bias with an E8P weight, which is never expanded. For inference; y has the dtype of x.
+
+    It has no parameters and no buffers: the weight is libglq's, in libglq's layout, and is shared by copies of the module.
+    So `half()` and `to(dtype)` change nothing; `to(device)` moves the weight through the host. `state_dict()` gives the
+    tensors of the checkpoint format (`Qidxs_e8p`, `SU`, `SV`, `Wscale`...), exported to the CPU at every call;
+    `load_state_dict` takes them and makes a new weight of the same shape, of any number of bits.
+
+    Compiled graphs and captured CUDA graphs name the weight by a number and an address. They keep working as long as the
+    module has this weight: keep the module, and compile and capture anew after `to(device)` and `load_state_dict`.
+
+    Args:
+        weight: An E8P weight (`Quantizer.run`, `Checkpoint.load`, `Tensor.e8p`), its bias within.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self._set(weight)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: checkpoints.Checkpoint | str | os.PathLike[str],
+        name: str,
+        device: Any = "cpu",
+        *,
+        in_features: int | None = None,
+        out_features: int | None = None,
+    ) -> E8PLinear:
+        """The module for a layer of a checkpoint.
+
+        Args:
+            checkpoint: Open, or its path.
+            name: Module path of the layer.
+            device: A device of PyTorch, or a `glq.Context`.
+            in_features: Columns before padding, where the file does not say.
+            out_features: Rows before padding, likewise.
+
+        Raises:
+            NotFoundError: No such layer. ArgumentError: the given sizes do not fit.
+        """
+        if not isinstance(checkpoint, checkpoints.Checkpoint):
+            with checkpoints.open(checkpoint) as file:
+                return cls.from_checkpoint(file, name, device, in_features=in_features, out_features=out_features)
+        return cls(checkpoint.load(name, context(device), in_features=in_features, out_features=out_features))
+
+    def _set(self, weight: Tensor) -> None:
+        self.handle = handle_of(weight)  # first: it checks
+        self.e8p = weight
+        self.out_features, self.in_features = weight.shape
+
+    @property
+    def bits(self) -> int:
+        """Bits per weight."""
+        return self.e8p.bits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weight is."""
+        return torch.device(self.e8p.device)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """y [..., out_features] of x [..., in_features]."""
+        y: torch.Tensor = torch.ops.glq.fused_linear_e8p(x, self.handle, self.out_features)
+        return y
+
+    def extra_repr(self) -> str:
+        """Sizes, bits, bias and device."""
+        info = self.e8p.info
+        return (f"in_features={info.in_features}, out_features={info.out_features}, bits={info.bits}, "
+                f"bias={info.bias_dtype is not None}, device={self.e8p.device}")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> E8PLinear:
+        made = self.__class__.__new__(self.__class__)
+        memo[id(self)] = made
+        for key, value in self.__dict__.items():  # the weight is immutable, so both may have it
+            made.__dict__[key] = value if key == "e8p" else copy.deepcopy(value, memo)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("an E8PLinear cannot be pickled; save its state_dict(), or a checkpoint by glq.checkpoint.save")
+
+    def _apply(self, fn: Any, recurse: bool = True) -> E8PLinear:
+        # to(), cuda(), cpu(): nothing but this tells a module where to go, so a tensor without elements is sent ahead.
+        super()._apply(fn, recurse)
+        there = fn(torch.empty(0, device=self.device)).device
+        if there.type not in ("cpu", "cuda"):
+            raise NotImplementedError(f"an E8PLinear cannot be on device {there}; must be on cpu or cuda")
+        if there != self.device:
+            self._set(self._rebuilt(self._parts(), there))
+        return self
+
+    def _parts(self) -> dict[str, torch.Tensor]:
+        info = self.e8p.info
+        stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
+        found = self.e8p.export(stream=stream)
+        found.setdefault("SU", np.ones(info.padded_out, np.float16))  # as in a checkpoint, which has them always
+        found.setdefault("SV", np.ones(info.padded_in, np.float16))
+        return {key: _to_torch(array, key == "bias" and info.bias_dtype is DType.BFLOAT16)
+                for key, array in found.items()}
+
+    def _rebuilt(self, parts: dict[str, torch.Tensor], device: torch.device) -> Tensor:
+        """A weight of this one's shape from a checkpoint's parts on the CPU."""
+        info = self.e8p.info
+        names = [(stage_key(stage, book), book) for stage in range(_MAX_STAGES) for book in ("e8p", "e81b")
+                 if stage_key(stage, book) in parts]
+        scales = [1.0] + [float(parts[scale_key(stage)]) for stage in range(1, _MAX_STAGES) if scale_key(stage) in parts]
+        made = Tensor.e8p(
+            context(device), [parts[name] for name, _ in names], codebooks=[book for _, book in names],
+            cum_inv_scale=scales, weight_scale=float(parts["Wscale"]), su=parts.get("SU"), sv=parts.get("SV"),
+            bias=parts.get("bias"), in_features=info.in_features, out_features=info.out_features,
+            in_blocks=info.in_blocks, out_blocks=info.out_blocks,
+        )
+        if (made.info.padded_in, made.info.padded_out) != (info.padded_in, info.padded_out):
+            raise ArgumentError(c.GLQ_E_SHAPE, f"the codes are for {made.info.padded_out} x {made.info.padded_in}; the "
+                                               f"module has {info.padded_out} x {info.padded_in}")
+        return made
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for key, part in self._parts().items():
+            destination[prefix + key] = part
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool,
+                              missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+        parts: dict[str, torch.Tensor] = {}
+        for key in checkpoints._LAYER_KEYS:
+            if prefix + key in state_dict:
+                parts[key] = state_dict[prefix + key].detach().cpu().contiguous()
+        absent = [prefix + key for key in ("Qidxs_e8p", "SU", "SV", "Wscale") if key not in parts]
+        if strict:
+            unexpected_keys += [key for key in state_dict if key.startswith(prefix) and key[len(prefix):] not in parts]
+        if absent:
+            missing_keys += absent if strict or parts else []
+            return
+        try:
+            self._set(self._rebuilt(parts, self.device))
+        except ArgumentError as error:
+            error_msgs.append(f"{prefix[:-1]}: {error}")
