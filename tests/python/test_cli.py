@@ -134,7 +134,9 @@ def test_signals(model, tmp_path, environment, rng):
     command = [sys.executable, "-B", "-m", "glq", "quantize", str(big), str(tmp_path / "out"), "--threads", "1",
                "--refine", "2"]
     for name in ("SIGINT", "SIGTERM"):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        # A parent that ignores SIGINT (a job in the background of a script) would hand that down.
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         assert process.stderr.readline().startswith("[1/12]")  # it is at work now
         process.send_signal(getattr(signal, name))
         _, errors = process.communicate(timeout=60)
