@@ -304,7 +304,7 @@ def test_own_memory_pool(weight_cpu):
 def test_compile_with_cuda_graphs(weight_cpu):
     layer = glt.E8PLinear(random_weight(glt.context("cuda:0"), OUT, IN, 3))
     made = torch.compile(layer, fullgraph=True, backend="cudagraphs")
-    with torch.inference_mode():
+    with torch.no_grad():
         for _ in range(5):
             x = torch.randn(4, IN, device="cuda:0")
             assert same(made(x).clone(), weight_cpu, x)
@@ -470,4 +470,6 @@ def test_llama(device, dtype, tmp_path):
         generated = model.generate(tokens[:1], max_new_tokens=4, do_sample=False, pad_token_id=0)
         assert generated.shape == (1, 15)
         run = torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=True)
-        assert torch.equal(run(tokens, use_cache=False).logits.float(), found)
+        # PyTorch's own operators may be others when compiled (attention), so close, not equal.
+        found_again = run(tokens, use_cache=False).logits.float()
+        assert (found_again - found).norm() / found.norm() < (1e-5 if dtype == torch.float32 else 2e-2)

@@ -20,6 +20,7 @@ from ._registry import handle_of, weight_of
 
 _CODES = {torch.float16: int(DType.FLOAT16), torch.bfloat16: int(DType.BFLOAT16), torch.float32: int(DType.FLOAT32)}
 _CPU = (c.GLQ_DEVICE_CPU, 0)
+_KEPT_TOKENS = 64
 _NO_GRADIENT = ("glq::fused_linear_e8p has no gradient: E8P weights are for inference. Run the model under "
                 "torch.inference_mode() or torch.no_grad(), or detach its input")
 
@@ -44,8 +45,22 @@ def _rows(tensor: torch.Tensor, width: int, name: str, device: tuple[int, int], 
 
 
 def _are_rows(tensor: torch.Tensor) -> bool:
+    if tensor.is_contiguous():
+        return True
     tokens, width = tensor.shape
-    return (width == 1 or tensor.stride(1) == 1) and (tokens <= 1 or tensor.stride(0) >= width)
+    row, column = tensor.stride()
+    return bool((width == 1 or column == 1) and (tokens <= 1 or row >= width))
+
+
+def _workspace_bytes(weight: Tensor, tokens: int) -> int:
+    known = weight._workspace_bytes.get(("torch", tokens))
+    if known is None:
+        size = ffi.new("size_t *")
+        check(weight._lib.glq_fused_linear_e8p_workspace(weight._native_context, weight._handle, tokens, ffi.NULL, size))
+        known = (tokens, int(size[0]))
+        if tokens <= _KEPT_TOKENS:  # one entry per batch size: large ones come in all sizes, and the question is cheap there
+            weight._workspace_bytes["torch", tokens] = known
+    return known[1]
 
 
 def _launch(weight: Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -55,9 +70,7 @@ def _launch(weight: Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
     source = _rows(x, x.shape[1], "x", device, True)
     target = _rows(y, y.shape[1], "out", device, False)
     tokens = x.shape[0]
-    size = ffi.new("size_t *")
-    check(lib.glq_fused_linear_e8p_workspace(native, handle, tokens, ffi.NULL, size))
-    nbytes = size[0]
+    nbytes = _workspace_bytes(weight, tokens)
     workspace = ffi.NULL
     if nbytes:
         # Of PyTorch's allocator, and given back at once: it reuses memory in the order of the stream, and puts what is
@@ -89,7 +102,7 @@ def _prepare(x: torch.Tensor, handle: int, out_features: int) -> tuple[Tensor, t
 def _fused_linear_e8p(x: torch.Tensor, handle: int, out_features: int) -> torch.Tensor:
     weight, rows = _prepare(x, handle, out_features)
     y = x.new_empty((*x.shape[:-1], out_features))
-    _launch(weight, rows, y.view(-1, out_features))
+    _launch(weight, rows, y if y.dim() == 2 else y.view(-1, out_features))
     return y
 
 
