@@ -123,4 +123,8 @@ TEST(Allocation, OperationsMakeNone) {
 }  // namespace
 }  // namespace glq::test
 
+#else
+
+TEST(Allocation, NeedsTheCLibrarysMalloc) { GTEST_SKIP() << "a sanitizer replaces malloc, or this is not glibc"; }
+
 #endif
