@@ -7,8 +7,8 @@
         y = torch.compile(model, fullgraph=True)(x)
 
 The operator is ``torch.ops.glq.fused_linear_e8p(x, handle, out_features)`` with an ``.out`` overload. It runs on
-PyTorch's current stream, takes its scratch memory from PyTorch's allocator (so that it may be captured in a CUDA graph on
-any stream) and gives the bytes of `glq.fused_linear_e8p`. It is for inference: a backward pass raises.
+PyTorch's current stream, takes its scratch memory from PyTorch's allocator (so that it may be captured in a CUDA graph
+on any stream) and gives the bytes of `glq.fused_linear_e8p`. It is for inference: a backward pass raises.
 """
 
 from ._linear import E8PLinear
@@ -17,5 +17,6 @@ from ._registry import context, handle_of, weight_of
 from ._swap import Replacement, load_dense, replace_linears
 
 __all__ = [
-    "E8PLinear", "Replacement", "context", "fused_linear_e8p", "handle_of", "load_dense", "replace_linears", "weight_of",
+    "E8PLinear", "Replacement", "context", "fused_linear_e8p", "handle_of", "load_dense", "replace_linears",
+    "weight_of",
 ]

@@ -29,13 +29,13 @@ def _to_torch(array: np.ndarray[Any, Any], bfloat16: bool) -> torch.Tensor:
 class E8PLinear(nn.Module):
     """y = x W^T + bias with an E8P weight, which is never expanded. For inference; y has the dtype of x.
 
-    It has no parameters and no buffers: the weight is libglq's, in libglq's layout, and is shared by copies of the module.
-    So `half()` and `to(dtype)` change nothing; `to(device)` moves the weight through the host. `state_dict()` gives the
-    tensors of the checkpoint format (`Qidxs_e8p`, `SU`, `SV`, `Wscale`...), exported to the CPU at every call;
+    It has no parameters and no buffers: the weight is libglq's, in libglq's layout, and is shared by copies of the
+    module. So `half()` and `to(dtype)` change nothing; `to(device)` moves the weight through the host. `state_dict()`
+    gives the tensors of the checkpoint format (`Qidxs_e8p`, `SU`, `SV`, `Wscale`...), exported to the CPU at every call;
     `load_state_dict` takes them and makes a new weight of the same shape, of any number of bits.
 
-    Compiled graphs and captured CUDA graphs name the weight by a number and an address. They keep working as long as the
-    module has this weight: keep the module, and compile and capture anew after `to(device)` and `load_state_dict`.
+    Compiled graphs and captured CUDA graphs name the weight by a number and an address. They keep working as long as
+    the module has this weight: keep the module, and compile and capture anew after `to(device)` and `load_state_dict`.
 
     Args:
         weight: An E8P weight (`Quantizer.run`, `Checkpoint.load`, `Tensor.e8p`), its bias within.
@@ -132,7 +132,8 @@ class E8PLinear(nn.Module):
         info = self.e8p.info
         names = [(stage_key(stage, book), book) for stage in range(_MAX_STAGES) for book in ("e8p", "e81b")
                  if stage_key(stage, book) in parts]
-        scales = [1.0] + [float(parts[scale_key(stage)]) for stage in range(1, _MAX_STAGES) if scale_key(stage) in parts]
+        keys = [scale_key(stage) for stage in range(1, _MAX_STAGES)]
+        scales = [1.0] + [float(parts[key]) for key in keys if key in parts]
         made = Tensor.e8p(
             context(device), [parts[name] for name, _ in names], codebooks=[book for _, book in names],
             cum_inv_scale=scales, weight_scale=float(parts["Wscale"]), su=parts.get("SU"), sv=parts.get("SV"),

@@ -56,9 +56,10 @@ def _workspace_bytes(weight: Tensor, tokens: int) -> int:
     known = weight._workspace_bytes.get(("torch", tokens))
     if known is None:
         size = ffi.new("size_t *")
-        check(weight._lib.glq_fused_linear_e8p_workspace(weight._native_context, weight._handle, tokens, ffi.NULL, size))
+        query = weight._lib.glq_fused_linear_e8p_workspace
+        check(query(weight._native_context, weight._handle, tokens, ffi.NULL, size))
         known = (tokens, int(size[0]))
-        if tokens <= _KEPT_TOKENS:  # one entry per batch size: large ones come in all sizes, and the question is cheap there
+        if tokens <= _KEPT_TOKENS:  # large batches come in all sizes, and the question costs them nothing
             weight._workspace_bytes["torch", tokens] = known
     return known[1]
 
@@ -92,7 +93,8 @@ def _prepare(x: torch.Tensor, handle: int, out_features: int) -> tuple[Tensor, t
     if out_features != rows:
         raise ArgumentError(c.GLQ_E_SHAPE, f"out_features is {out_features}; the weight of handle {handle} has {rows}")
     if x.dim() == 0 or x.shape[-1] != columns:
-        raise ArgumentError(c.GLQ_E_SHAPE, f"x has shape {tuple(x.shape)}; its last dimension must be in_features {columns}")
+        raise ArgumentError(c.GLQ_E_SHAPE, f"x has shape {tuple(x.shape)}; its last dimension must be in_features "
+                                           f"{columns}")
     if _device(x) != weight.context._device:
         raise ArgumentError(c.GLQ_E_DEVICE_MISMATCH, f"x is on {x.device}, the weight on {weight.device}")
     flat = x if x.dim() == 2 else x.reshape(-1, columns)
@@ -146,7 +148,8 @@ def _autograd_out(x: torch.Tensor, handle: int, out_features: int, *, out: torch
 
 
 _library = torch.library.Library("glq", "FRAGMENT")
-_library.define("fused_linear_e8p(Tensor x, int handle, int out_features) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+_library.define("fused_linear_e8p(Tensor x, int handle, int out_features) -> Tensor",
+                tags=(torch.Tag.pt2_compliant_tag,))
 _library.define("fused_linear_e8p.out(Tensor x, int handle, int out_features, *, Tensor(a!) out) -> ()",
                 tags=(torch.Tag.pt2_compliant_tag,))
 for _key in ("CPU", "CUDA"):
@@ -163,7 +166,7 @@ def fused_linear_e8p(weight: Tensor, x: torch.Tensor, out: torch.Tensor | None =
 
     Args:
         weight: An E8P weight.
-        x: float16, bfloat16 or float32 [..., in_features] on the weight's device; copied if its rows are not contiguous.
+        x: float16, bfloat16 or float32 [..., in_features] on the weight's device; copied if its rows have gaps inside.
         out: Where to write y; any of the three dtypes. None makes a new tensor.
 
     Raises:

@@ -24,7 +24,7 @@ _contexts: dict[str, Context] = {}
 def handle_of(weight: Tensor) -> int:
     """The number by which the operators know an E8P weight.
 
-    It is a constant: a weight has one number for life, and no other weight gets it, in this process, ever. So a compiler
+    It is a constant: a weight has one number for life, and no other weight of the process ever gets it. So a compiler
     may put it into a graph. It does not keep the weight alive: whoever compiled or captured must.
 
     Raises:
@@ -46,7 +46,8 @@ def weight_of(handle: int) -> Tensor:
     """The weight with this number. Raises ArgumentError if there is none (any more)."""
     weight = _by_number.get(handle)
     if weight is None:
-        raise ArgumentError(c.GLQ_E_BAD_HANDLE, f"handle {handle} is no weight of glq.torch.handle_of, or its weight is gone")
+        raise ArgumentError(c.GLQ_E_BAD_HANDLE,
+                            f"handle {handle} is no weight of glq.torch.handle_of, or the weight is gone")
     return weight
 
 

@@ -49,16 +49,17 @@ def _some(names: list[str]) -> str:
 
 
 def _fits(wanted: int, stored: int, padded: int, tile: int) -> bool:
-    """Whether a layer stored with this size may be one of the wanted size: files of other tools know only the padded."""
-    return wanted == stored or (
-        stored == padded and 0 < wanted < padded and padded in (-(-wanted // tile) * tile, 1 << (wanted - 1).bit_length())
-    )
+    """Whether a layer stored with this size may have the wanted one: other tools store only the padded."""
+    if wanted == stored:
+        return True
+    may_be = (-(-wanted // tile) * tile, 1 << (wanted - 1).bit_length())  # padded to a tile, or to a power of two
+    return stored == padded and 0 < wanted < padded and padded in may_be
 
 
 def _check(name: str, module: nn.Module | None, layer: checkpoints.LayerInfo) -> nn.Linear:
     if not isinstance(module, nn.Linear):
         raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT,
-                            f"layer {name!r} of the checkpoint is a {type(module).__name__} in the model; must be a Linear")
+                            f"layer {name!r} is a {type(module).__name__} in the model; must be a Linear")
     if not (_fits(module.out_features, layer.out_features, layer.padded_out, _ROW_TILE)
             and _fits(module.in_features, layer.in_features, layer.padded_in, _COLUMN_TILE)):
         raise ArgumentError(c.GLQ_E_SHAPE, f"layer {name!r} is {layer.out_features} x {layer.in_features} in the "
@@ -94,14 +95,15 @@ def replace_linears(
         modules = dict(model.named_modules(remove_duplicate=False))
         lost = [name for name in file.layers if name not in modules]
         if lost or not file.layers:
-            raise NotFoundError(c.GLQ_E_NOT_FOUND, f"the model has no module for {_some(lost)} of the checkpoint {file.path}"
-                                if lost else f"the checkpoint {file.path} has no E8P layer")
+            what = f"the model has no module for {_some(lost)} of" if lost else "there is no E8P layer in"
+            raise NotFoundError(c.GLQ_E_NOT_FOUND, f"{what} the checkpoint {file.path}")
         linears = {name: _check(name, modules[name], file.layer(name)) for name in file.layers}
         made: dict[str, E8PLinear] = {}
         for name, linear in linears.items():
             where = linear.weight.device if device is None else device
             if isinstance(where, torch.device) and where.type == "meta":
-                raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"layer {name!r} is on the meta device; device must be given")
+                raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT,
+                                    f"layer {name!r} is on the meta device; device must be given")
             made[name] = E8PLinear.from_checkpoint(file, name, context(where), in_features=linear.in_features,
                                                    out_features=linear.out_features)
             made[name].train(linear.training)
@@ -113,7 +115,7 @@ def replace_linears(
 
 
 def load_dense(model: nn.Module, checkpoint: checkpoints.Checkpoint | str | os.PathLike[str]) -> tuple[str, ...]:
-    """Copies the checkpoint's other tensors (embeddings, norms...) into the model's parameters and buffers of that name.
+    """Copies the checkpoint's other tensors (embeddings, norms...) into the model's parameters and buffers so named.
 
     Converted to the dtype and device that the model has there.
 
@@ -128,7 +130,8 @@ def load_dense(model: nn.Module, checkpoint: checkpoints.Checkpoint | str | os.P
         own.update(model.named_buffers(remove_duplicate=False))
         lost = [name for name in file.dense if name not in own]
         if lost:
-            raise NotFoundError(c.GLQ_E_NOT_FOUND, f"the model has no tensor for {_some(lost)} of the checkpoint {file.path}")
+            raise NotFoundError(c.GLQ_E_NOT_FOUND,
+                                f"the model has no tensor for {_some(lost)} of the checkpoint {file.path}")
         sources = {name: file.view(name) for name in file.dense}
         for name, source in sources.items():
             if source.shape != tuple(own[name].shape):
