@@ -31,7 +31,7 @@ class E8PLinear(nn.Module):
 
     It has no parameters and no buffers: the weight is libglq's, in libglq's layout, and is shared by copies of the
     module. So `half()` and `to(dtype)` change nothing; `to(device)` moves the weight through the host. `state_dict()`
-    gives the tensors of the checkpoint format (`Qidxs_e8p`, `SU`, `SV`, `Wscale`...), exported to the CPU at every call;
+    gives the tensors of the checkpoint format (`Qidxs_e8p`, `SU`, `Wscale`...), exported to the CPU at every call;
     `load_state_dict` takes them and makes a new weight of the same shape, of any number of bits.
 
     Compiled graphs and captured CUDA graphs name the weight by a number and an address. They keep working as long as
