@@ -474,4 +474,6 @@ def test_llama(device, dtype, tmp_path):
         run = torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=True)
         # PyTorch's own operators may be others when compiled (attention), so close, not equal.
         found_again = run(tokens, use_cache=False).logits.float()
-        assert (found_again - found).norm() / found.norm() < (1e-5 if dtype == torch.float32 else 2e-2)
+        # PyTorch's own operators round differently when compiled: 2e-5 in FP32 on an H200.
+    limit = 2e-2 if dtype != torch.float32 else 1e-4 if str(device).startswith("cuda") else 1e-5
+    assert (found_again - found).norm() / found.norm() < limit
