@@ -20,6 +20,9 @@ using VI = hn::Vec<DI>;
 constexpr int kMaxLanes = 8;
 
 struct Found {
+  // An implicit constructor lacks the target's attributes; GCC then cannot inline those of NEON's vectors.
+  Found() {}
+
   V value[8];
   V error;
   V pack;
