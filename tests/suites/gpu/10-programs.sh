@@ -1,5 +1,5 @@
 # Every test program on the GPU. Started directly, not by ctest: the build may have been made on another machine.
-export LD_LIBRARY_PATH=$PWD/$GLQ_BUILD GLQ_GOLDEN_DIR=$PWD/tests/data/golden
+export LD_LIBRARY_PATH=$(realpath "$GLQ_BUILD") GLQ_GOLDEN_DIR=$PWD/tests/data/golden
 mkdir -p "$GLQ_BUILD/results"
 for program in "$GLQ_BUILD"/bin/{unit_*,gpu_*_test}; do
   name=$(basename "$program")

@@ -1,5 +1,5 @@
 # The tools of compute-sanitizer over a few launches of every kernel.
-export LD_LIBRARY_PATH=$PWD/$GLQ_BUILD GLQ_GOLDEN_DIR=$PWD/tests/data/golden GLQ_TEST_SMALL=1
+export LD_LIBRARY_PATH=$(realpath "$GLQ_BUILD") GLQ_GOLDEN_DIR=$PWD/tests/data/golden GLQ_TEST_SMALL=1
 for tool in memcheck racecheck initcheck synccheck; do
   for program in "$GLQ_BUILD"/bin/gpu_*_test; do
     echo "-- $tool $(basename "$program")"
