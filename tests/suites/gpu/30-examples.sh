@@ -2,7 +2,7 @@
 program=$GLQ_BUILD/examples/example_graph
 if [[ ! -x $program ]]; then
   count 0 0 1
-elif LD_LIBRARY_PATH=$PWD/$GLQ_BUILD "$program"; then
+elif LD_LIBRARY_PATH=$(realpath "$GLQ_BUILD") "$program"; then
   count 1 0
 else
   count 0 1
