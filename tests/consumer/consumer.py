@@ -81,7 +81,7 @@ class Consumer:
 
     def cmake(self):
         build = self.work / "cmake"
-        run(self.options.cmake, "-S", HERE / "cmake", "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",
+        run(self.options.cmake, "-G", "Ninja", "-S", HERE / "cmake", "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",
             f"-DCMAKE_C_COMPILER={self.options.cc}", f"-DCMAKE_CXX_COMPILER={self.options.cxx}")
         run(self.options.cmake, "--build", build)
         run(build / "use_c")

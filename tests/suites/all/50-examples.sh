@@ -70,7 +70,7 @@ readme_c=("$golden/ckpt_e8p_blockdiag" model.layers.0.mlp.up_proj)
 read -ra flags < <(pkg-config --cflags --libs glq)
 cc -Wall -Wextra -Werror "$work/readme/example.c" "${flags[@]}" -o "$work/readme/example" || true
 example "README: C with pkg-config" "$work/readme/example" "${readme_c[@]}"
-cmake -S "$work/readme" -B "$work/readme/build" -DCMAKE_PREFIX_PATH="$work/prefix" > "$work/readme/cmake.log" \
+cmake -G Ninja -S "$work/readme" -B "$work/readme/build" -DCMAKE_PREFIX_PATH="$work/prefix" > "$work/readme/cmake.log" \
   && cmake --build "$work/readme/build" >> "$work/readme/cmake.log" || cat "$work/readme/cmake.log"
 example "README: C with CMake" "$work/readme/build/example" "${readme_c[@]}"
 example "README: Python" "$python" "$work/readme/example.py"
