@@ -85,9 +85,8 @@ CublasLt::~CublasLt() {
   if (handle_ != nullptr) static_cast<void>(functions_->destroy(handle_));
 }
 
-void CublasLt::Multiply(const void* w, const void* x, void* out, int64_t n, int64_t k, int64_t t, cudaDataType_t in,
-                        cudaDataType_t result, cublasComputeType_t compute, cudaDataType_t scale, void* workspace,
-                        cudaStream_t stream) const {
+void CublasLt::MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int64_t n, int64_t k, int64_t t,
+                            void* workspace, cudaStream_t stream) const {
   const Functions& f = *functions_;
   // cuBLASLt is column-major: out^T (n x t) = w (n x k) x^T (k x t), with w stored as its transpose.
   struct Objects {
@@ -103,13 +102,13 @@ void CublasLt::Multiply(const void* w, const void* x, void* out, int64_t n, int6
       if (desc) f.desc_destroy(desc);
     }
   } o{f};
-  Check(f.desc_create(&o.desc, compute, scale), "cublasLtMatmulDescCreate");
+  Check(f.desc_create(&o.desc, CUBLAS_COMPUTE_32I, CUDA_R_32I), "cublasLtMatmulDescCreate");
   const cublasOperation_t transpose = CUBLAS_OP_T;
   Check(f.desc_set(o.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)), "cublasLtMatmulDescSetAttribute");
   const auto un = static_cast<uint64_t>(n), uk = static_cast<uint64_t>(k), ut = static_cast<uint64_t>(t);
-  Check(f.layout_create(&o.a, in, uk, un, k), "cublasLtMatrixLayoutCreate");
-  Check(f.layout_create(&o.b, in, uk, ut, k), "cublasLtMatrixLayoutCreate");
-  Check(f.layout_create(&o.c, result, un, ut, n), "cublasLtMatrixLayoutCreate");
+  Check(f.layout_create(&o.a, CUDA_R_8I, uk, un, k), "cublasLtMatrixLayoutCreate");
+  Check(f.layout_create(&o.b, CUDA_R_8I, uk, ut, k), "cublasLtMatrixLayoutCreate");
+  Check(f.layout_create(&o.c, CUDA_R_32I, un, ut, n), "cublasLtMatrixLayoutCreate");
   Check(f.preference_create(&o.preference), "cublasLtMatmulPreferenceCreate");
   const size_t bytes = kWorkspaceBytes;
   Check(f.preference_set(o.preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof(bytes)),
@@ -118,23 +117,9 @@ void CublasLt::Multiply(const void* w, const void* x, void* out, int64_t n, int6
   int found = 0;
   Check(f.heuristic(handle_, o.desc, o.a, o.b, o.c, o.c, o.preference, 1, &choice, &found), "cublasLtMatmulAlgoGetHeuristic");
   if (found == 0) throw Error(GLQ_E_CUBLAS, "cuBLASLt has no algorithm for this product", GLQ_NATIVE_CUBLAS, 0);
-  const int32_t one_i = 1, zero_i = 0;
-  const float one_f = 1.0f, zero_f = 0.0f;
-  const bool integer = scale == CUDA_R_32I;
-  const void* one = integer ? static_cast<const void*>(&one_i) : &one_f;
-  const void* zero = integer ? static_cast<const void*>(&zero_i) : &zero_f;
-  Check(f.matmul(handle_, o.desc, one, w, o.a, x, o.b, zero, out, o.c, out, o.c, &choice.algo, workspace, bytes, stream),
+  const int32_t one = 1, zero = 0;
+  Check(f.matmul(handle_, o.desc, &one, w, o.a, x, o.b, &zero, out, o.c, out, o.c, &choice.algo, workspace, bytes, stream),
         "cublasLtMatmul");
-}
-
-void CublasLt::MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int64_t n, int64_t k, int64_t t,
-                            void* workspace, cudaStream_t stream) const {
-  Multiply(w, x, out, n, k, t, CUDA_R_8I, CUDA_R_32I, CUBLAS_COMPUTE_32I, CUDA_R_32I, workspace, stream);
-}
-
-void CublasLt::MultiplyFp16(const void* w, const void* x, float* out, int64_t n, int64_t k, int64_t t, void* workspace,
-                            cudaStream_t stream) const {
-  Multiply(w, x, out, n, k, t, CUDA_R_16F, CUDA_R_32F, CUBLAS_COMPUTE_32F, CUDA_R_32F, workspace, stream);
 }
 
 }  // namespace glq::cuda

@@ -25,15 +25,9 @@ class CublasLt {
   // out[t][n] (s32) = sum_k x[t][k] * w[n][k] (s8), all compact row-major; k a multiple of 64, n of 16. Exact.
   void MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int64_t n, int64_t k, int64_t t, void* workspace,
                     cudaStream_t stream) const;
-  // out[t][n] (f32) = sum_k x[t][k] * w[n][k] (f16).
-  void MultiplyFp16(const void* w, const void* x, float* out, int64_t n, int64_t k, int64_t t, void* workspace,
-                    cudaStream_t stream) const;
 
  private:
   struct Functions;
-  void Multiply(const void* w, const void* x, void* out, int64_t n, int64_t k, int64_t t, cudaDataType_t in,
-                cudaDataType_t result, cublasComputeType_t compute, cudaDataType_t scale, void* workspace,
-                cudaStream_t stream) const;
   std::unique_ptr<Functions> functions_;
   cublasLtHandle_t handle_ = nullptr;
   int version_ = 0;
