@@ -25,3 +25,14 @@ build_preset() {
   cmake --preset "$preset" -DGLQ_WERROR=ON > "build/$preset.configure.log" 2>&1 || { cat "build/$preset.configure.log"; return 1; }
   cmake --build "build/$preset" -j "$GLQ_JOBS" ${1+--target "$@"}
 }
+
+have_gpu() { command -v nvidia-smi > /dev/null && nvidia-smi -L 2> /dev/null | grep -q '^GPU'; }
+
+# apt_install PACKAGES... : as root, or with sudo if that asks nothing.
+apt_install() {
+  local sudo=() log=build/apt-suite.log
+  ((EUID == 0)) || sudo=(sudo -n)
+  echo "installing Debian packages: $*"
+  { "${sudo[@]}" apt-get update -q && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
+    --no-install-recommends "$@"; } > "$log" 2>&1 || { tail -n 30 "$log"; return 1; }
+}

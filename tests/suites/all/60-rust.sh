@@ -6,13 +6,7 @@ command -v cargo > /dev/null || packages+=(cargo-web rustc-web rust-web-clippy r
 # libclang needs the compiler's own headers, too.
 { compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h'; } \
   > /dev/null || [[ -n ${LIBCLANG_PATH-} ]] || packages+=(libclang-dev)
-if ((${#packages[@]})); then
-  sudo=()
-  ((EUID == 0)) || sudo=(sudo -n)
-  echo "installing Debian packages: ${packages[*]}"
-  { "${sudo[@]}" apt-get update -q && DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -q -y \
-    --no-install-recommends "${packages[@]}"; } > build/apt-rust.log 2>&1 || { tail -n 30 build/apt-rust.log; exit 1; }
-fi
+((${#packages[@]} == 0)) || apt_install "${packages[@]}"
 
 root=$PWD
 log=$root/build/rust.log
