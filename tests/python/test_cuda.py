@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -110,3 +111,71 @@ def test_quantizer_puts_its_result_on_the_device(gpu, ctx, rng):
     assert theirs.device == "cuda:0"
     first, second = theirs.export(), ours.export()
     assert all(first[key].tobytes() == second[key].tobytes() for key in second)
+
+
+# Two GPUs in one process
+
+
+@pytest.fixture(scope="module")
+def gpus(gpu) -> list[glq.Context]:
+    if glq.cuda_info().device_count < 2:
+        pytest.skip("there is one GPU; two are needed")
+    return [gpu, glq.Context("cuda:1")]
+
+
+def test_two_gpus_in_turns(gpus, ctx, rng):
+    weights = [random_weight(gpu, 96, 192, 3) for gpu in gpus]
+    reference = random_weight(ctx, 96, 192, 3)
+    scratch = [glq.Workspace(gpu, glq.workspace_bytes(weight, 5)) for gpu, weight in zip(gpus, weights)]
+    for _ in range(5):
+        inputs = [rng.standard_normal((5, 192), np.float32) for _ in gpus]
+        on_gpus = [glq.Tensor.copy_of(gpu, x) for gpu, x in zip(gpus, inputs)]
+        found = [glq.fused_linear_e8p(weight, x, workspace=space)
+                 for weight, x, space in zip(weights, on_gpus, scratch)]
+        for y, x, gpu in zip(found, inputs, gpus):
+            assert y.device == gpu.device and y.numpy().tobytes() == glq.fused_linear_e8p(reference, x).tobytes()
+
+
+def test_the_other_gpu_is_refused(gpus, rng):
+    weights = [random_weight(gpu, 96, 192, 3) for gpu in gpus]
+    x = rng.standard_normal((2, 192), np.float32)
+    inputs = [glq.Tensor.copy_of(gpu, x) for gpu in gpus]
+    outputs = [glq.Tensor.empty(gpu, (2, 96), "float32") for gpu in gpus]
+    for own, other in ((0, 1), (1, 0)):
+        scratch = glq.Workspace(gpus[other], glq.workspace_bytes(weights[other], 2))
+        for text, call in (
+            (f"x.device = cuda:{other}", lambda: glq.fused_linear_e8p(weights[own], inputs[other])),
+            (f"y.device = cuda:{other}", lambda: glq.fused_linear_e8p(weights[own], inputs[own], outputs[other])),
+            ("workspace", lambda: glq.fused_linear_e8p(weights[own], inputs[own], workspace=scratch)),
+            ("weights", lambda: glq.fused_linear_e8p_group(weights, inputs[own])),
+        ):
+            with pytest.raises(glq.ArgumentError) as caught:
+                call()
+            assert caught.value.status_name == "GLQ_E_DEVICE_MISMATCH" and text in caught.value.message
+        expected = glq.fused_linear_e8p(weights[other], inputs[other]).numpy().tobytes()
+        assert glq.fused_linear_e8p(weights[own], inputs[own]).numpy().tobytes() == expected
+
+
+def test_threads_on_two_gpus(gpus, ctx, rng):
+    weights = [random_weight(gpu, 96, 192, 3) for gpu in gpus]
+    reference = random_weight(ctx, 96, 192, 3)
+    inputs = [rng.standard_normal((1 + index, 192), np.float32) for index in range(8)]
+    wanted = [glq.fused_linear_e8p(reference, x).tobytes() for x in inputs]
+    wrong: list[object] = []
+
+    def run(index: int) -> None:
+        try:
+            for turn in range(20):
+                side = (index + turn) % 2
+                y = glq.fused_linear_e8p(weights[side], glq.Tensor.copy_of(gpus[side], inputs[index]))
+                if y.numpy().tobytes() != wanted[index]:
+                    wrong.append((index, turn))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -321,6 +321,66 @@ def test_module_moves_between_devices(weight_cpu):
         assert same(moved.cpu()(x), weight_cpu, x)
 
 
+# Two GPUs in one process
+
+
+@pytest.fixture(scope="module")
+def two_layers():
+    if not _CUDA or torch.cuda.device_count() < 2:
+        pytest.skip("two GPUs are needed")
+    return [glt.E8PLinear(random_weight(glt.context(f"cuda:{index}"), OUT, IN, 3)) for index in range(2)]
+
+
+@pytest.mark.parametrize("current", [0, 1])
+def test_two_gpus_in_turns(two_layers, weight_cpu, current):
+    with torch.cuda.device(current), torch.inference_mode():
+        for tokens in (1, 5, 40):
+            inputs = [torch.randn(tokens, IN, device=f"cuda:{index}") for index in range(2)]
+            found = []
+            for layer, x in zip(two_layers, inputs):
+                found.append(layer(x))
+                assert torch.cuda.current_device() == current
+            for y, x in zip(found, inputs):
+                assert same(y, weight_cpu, x)
+
+
+def test_the_other_gpu_is_refused(two_layers):
+    inputs = [torch.zeros(1, IN, device=f"cuda:{index}") for index in range(2)]
+    for own, other in ((0, 1), (1, 0)):
+        with pytest.raises(glq.ArgumentError, match=f"x is on cuda:{other}, the weight on cuda:{own}") as caught:
+            two_layers[own](inputs[other])
+        assert caught.value.status_name == "GLQ_E_DEVICE_MISMATCH"
+        with pytest.raises(glq.ArgumentError, match=f"out is on cuda:{other}"):
+            glt.fused_linear_e8p(two_layers[own].e8p, inputs[own], torch.zeros(1, OUT, device=f"cuda:{other}"))
+
+
+def test_a_graph_on_each_gpu(two_layers, weight_cpu):
+    captured = []
+    with torch.inference_mode():
+        for index, layer in enumerate(two_layers):
+            x = torch.randn(3, IN, device=f"cuda:{index}")
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.device(index):
+                torch.cuda.synchronize()
+                with torch.cuda.graph(graph):
+                    y = layer(x)
+            captured.append((graph, x, y))
+        for _ in range(3):
+            for graph, x, _ in captured:
+                x.copy_(torch.randn(3, IN))
+                with torch.cuda.device(x.device):
+                    graph.replay()
+            for _, x, y in captured:
+                assert same(y, weight_cpu, x)
+
+
+def test_module_moves_between_gpus(two_layers, weight_cpu):
+    moved = copy.deepcopy(two_layers[0]).to("cuda:1")
+    x = torch.randn(3, IN, device="cuda:1")
+    with torch.inference_mode():
+        assert moved.device == torch.device("cuda:1") and same(moved(x), weight_cpu, x)
+
+
 # The module
 
 

@@ -28,16 +28,18 @@ step() {
   fi
 }
 
-# tests TEXT ARGUMENTS... : runs cargo test and counts its cases.
+# tests TEXT ARGUMENTS... : runs cargo test and counts its cases. Those for GPUs are ignored here: see the suite `rust` of
+# `./dev gpu-test`.
 tests() {
-  local text=$1 status=0 passed failed
+  local text=$1 status=0 passed failed ignored
   shift
   cargo test --locked --no-fail-fast "$@" > "$log" 2>&1 || status=$?
-  read -r passed failed < <(awk '/^test result:/ {p += $4; f += $6} END {print p + 0, f + 0}' "$log")
+  read -r passed failed ignored < <(
+    awk '/^test result:/ {p += $4; f += $6; i += $8} END {print p + 0, f + 0, i + 0}' "$log")
   if ((status != 0 && failed == 0)); then failed=1; fi
-  echo "$text: $passed passed, $failed failed"
+  echo "$text: $passed passed, $failed failed, $ignored skipped"
   ((failed == 0)) || grep -vE '┈' "$log" | tail -n 80
-  count "$passed" "$failed"
+  count "$passed" "$failed" "$ignored"
 }
 
 step 'the checked-in bindings follow from the headers' "$GLQ_VENV/bin/python" -B bindings/generate.py --check --only rust

@@ -7,8 +7,12 @@ use std::sync::OnceLock;
 
 use glq::{Codebook, Context, DType, Stream, Tensor, View};
 
+/// Of the checkout, or GLQ_GOLDEN_DIR for test programs that were taken to another machine.
 pub fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/data/golden"))
+    match std::env::var_os("GLQ_GOLDEN_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/data/golden")),
+    }
 }
 
 pub struct Array {
