@@ -168,6 +168,17 @@ def test_contexts(ctx):
         glq.fused_linear_e8p(random_weight(ctx, 16, 64, 2), np.zeros((1, 64), np.float32), stream=1)
 
 
+def test_workspace_of_another_device(ctx, weight):
+    scratch = glq.Workspace(ctx, 1 << 16)
+    scratch.device = "cuda:3"  # as one made there would say; the memory must not be looked at
+    x = np.zeros((1, 100), np.float32)
+    for call in (lambda: glq.fused_linear_e8p(weight, x, workspace=scratch),
+                 lambda: glq.fused_linear_e8p_group([weight], x, workspace=scratch),
+                 lambda: glq.dequantize(weight, workspace=scratch)):
+        with fails(glq.ArgumentError, "GLQ_E_DEVICE_MISMATCH", "workspace is on cuda:3", "cpu"):
+            call()
+
+
 def test_weight_of_another_context():
     first, second = glq.Context(threads=1), glq.Context(threads=1)
     weights = [random_weight(first, 16, 64, 2), random_weight(second, 16, 64, 2)]

@@ -137,7 +137,7 @@ namespace Glq
                     fixed (byte* pinnedX = x.Bytes)
                     {
                         glq_view nativeX = x.At(pinnedX);
-                        glq_workspace scratch = workspace.Native;
+                        glq_workspace scratch = workspace.For(context);
                         var opts = new glq_launch_opts { struct_size = (uint)sizeof(glq_launch_opts),
                             math_mode = (int)math };
                         GlqException.Check(NativeMethods.glq_fused_linear_e8p_group(

@@ -111,7 +111,7 @@ namespace Glq
                 fixed (byte* pinned = w.Bytes)
                 {
                     glq_view native = w.At(pinned);
-                    glq_workspace scratch = (workspace ?? own).Native;
+                    glq_workspace scratch = (workspace ?? own).For(Context);
                     GlqException.Check(
                         NativeMethods.glq_dequantize(Context.Handle, stream.Handle, Handle, &native, &scratch, null));
                 }
@@ -162,7 +162,7 @@ namespace Glq
                 {
                     glq_view nativeX = x.At(pinnedX);
                     glq_view nativeY = y.At(pinnedY);
-                    glq_workspace scratch = workspace.Native;
+                    glq_workspace scratch = workspace.For(Context);
                     glq_launch_opts opts = Options(math);
                     GlqException.Check(
                         product.Call(Context.Handle, stream.Handle, Handle, &nativeX, &nativeY, &scratch, &opts));

@@ -54,7 +54,21 @@ namespace Glq
             storage?.Dispose();
         }
 
-        internal glq_workspace Native => new glq_workspace { data = (void*)start, bytes = (UIntPtr)(ulong)Bytes };
+        /// <summary>The struct for a call in this context. The library cannot see where a workspace is.</summary>
+        internal glq_workspace For(Context context)
+        {
+            CheckDevice(Context.Device, context.Device);
+            return new glq_workspace { data = (void*)start, bytes = (UIntPtr)(ulong)Bytes };
+        }
+
+        internal static void CheckDevice(Device workspace, Device context)
+        {
+            if (!workspace.Equals(context))
+            {
+                throw new GlqArgumentException(
+                    Status.DeviceMismatch, "the workspace is on " + workspace + ", the context on " + context);
+            }
+        }
 
         internal Hold Hold()
         {

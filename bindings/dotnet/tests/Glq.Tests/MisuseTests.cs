@@ -68,6 +68,14 @@ namespace Glq.Tests
         }
 
         [Fact]
+        public void WorkspaceOnTheWrongDevice()
+        {
+            Fails(Status.DeviceMismatch, () => Workspace.CheckDevice(Device.Cuda(1), Device.Cuda(0)),
+                  "workspace is on cuda:1", "context on cuda:0");
+            Workspace.CheckDevice(Fixture.Context.Device, Device.Cpu);
+        }
+
+        [Fact]
         public void MisalignedPointer()
         {
             Fails(Status.Alignment, () => weight.FusedLinear(

@@ -167,6 +167,13 @@ class Workspace:
         """Address of the memory."""
         return int(ffi.cast("uintptr_t", self._c.data))
 
+    def _for(self, context: Context) -> Any:
+        """The struct for a call in this context. The library cannot see where a workspace is."""
+        if self.device != context.device:
+            raise ArgumentError(c.GLQ_E_DEVICE_MISMATCH,
+                                f"the workspace is on {self.device}, the context on {context.device}")
+        return self._c
+
     def __repr__(self) -> str:
         return f"glq.Workspace({self.nbytes} bytes, {self.device!r})"
 

@@ -52,7 +52,7 @@ class _Call:
     def workspace(self, given: Workspace | None, query: str, tokens: int) -> Any:
         """A glq_workspace: the caller's, or this thread's own, large enough."""
         if given is not None:
-            return given._c
+            return given._for(self.context)
         known = self.weight._workspace_bytes.get((query, self.math))
         if known is None or known[0] < tokens:
             size = ffi.new("size_t *")
@@ -166,7 +166,7 @@ def fused_linear_e8p_group(
         check(call.lib.glq_fused_linear_e8p_group_workspace(call.native, array, len(handles), _tokens(rows), call.opts, size))
         scratch = call.context._workspace(int(size[0]), call.stream)
     else:
-        scratch = workspace._c
+        scratch = workspace._for(call.context)
     check(call.lib.glq_fused_linear_e8p_group(call.native, call.stream, array, len(handles), rows, targets, scratch,
                                               call.opts))
     return results
@@ -263,7 +263,8 @@ def dequantize(weight: Tensor, out: Any = None, *, dtype: Any = "float32", works
         size = ffi.new("size_t *")
         check(call.lib.glq_dequantize_workspace(call.native, call.handle, call.opts, size))
         workspace = Workspace(call.context, int(size[0]))
-    check(call.lib.glq_dequantize(call.native, call.stream, call.handle, target._c, workspace._c, call.opts))
+    scratch = workspace._for(call.context)
+    check(call.lib.glq_dequantize(call.native, call.stream, call.handle, target._c, scratch, call.opts))
     return result
 
 
