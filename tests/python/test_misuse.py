@@ -179,6 +179,20 @@ def test_workspace_of_another_device(ctx, weight):
             call()
 
 
+def test_stream_of_another_device(ctx, weight):
+    class Stream:
+        cuda_stream = 0
+        device_index = 3
+
+    x = np.zeros((1, 100), np.float32)
+    for call in (lambda: glq.fused_linear_e8p(weight, x, stream=Stream()), lambda: ctx.synchronize(Stream()),
+                 lambda: glq.Tensor.copy_of(ctx, x, stream=Stream()), lambda: weight.export(stream=Stream()),
+                 lambda: glq.unpack(ctx, np.zeros((1, 1, 8, 4), np.int64), stream=Stream()),
+                 lambda: glq.Quantizer(ctx, 64, 16).run(np.zeros((16, 64), np.float32), stream=Stream())):
+        with fails(glq.ArgumentError, "GLQ_E_DEVICE_MISMATCH", "stream is on cuda:3", "cpu"):
+            call()
+
+
 def test_weight_of_another_context():
     first, second = glq.Context(threads=1), glq.Context(threads=1)
     weights = [random_weight(first, 16, 64, 2), random_weight(second, 16, 64, 2)]

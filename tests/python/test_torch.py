@@ -350,6 +350,8 @@ def test_the_other_gpu_is_refused(two_layers):
         with pytest.raises(glq.ArgumentError, match=f"x is on cuda:{other}, the weight on cuda:{own}") as caught:
             two_layers[own](inputs[other])
         assert caught.value.status_name == "GLQ_E_DEVICE_MISMATCH"
+        with pytest.raises(glq.ArgumentError, match=f"stream is on cuda:{other}, the context on cuda:{own}"):
+            glq.fused_linear_e8p(two_layers[own].e8p, inputs[own], stream=torch.cuda.current_stream(other))
         with pytest.raises(glq.ArgumentError, match=f"out is on cuda:{other}"):
             glt.fused_linear_e8p(two_layers[own].e8p, inputs[own], torch.zeros(1, OUT, device=f"cuda:{other}"))
 
@@ -360,10 +362,10 @@ def test_a_graph_on_each_gpu(two_layers, weight_cpu):
         for index, layer in enumerate(two_layers):
             x = torch.randn(3, IN, device=f"cuda:{index}")
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.device(index):
-                torch.cuda.synchronize()
-                with torch.cuda.graph(graph):
-                    y = layer(x)
+            torch.cuda.synchronize(index)
+            # PyTorch's own stream for captures is of the device on which it captured first.
+            with torch.cuda.graph(graph, stream=torch.cuda.Stream(index)):
+                y = layer(x)
             captured.append((graph, x, y))
         for _ in range(3):
             for graph, x, _ in captured:

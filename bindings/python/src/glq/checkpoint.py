@@ -176,7 +176,7 @@ class Checkpoint:
             desc.out_features = out_features
         if in_features is not None:
             desc.in_features = in_features
-        return Tensor._from_desc(context, stream_pointer(stream), desc)
+        return Tensor._from_desc(context, stream_pointer(stream, context._device), desc)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -114,10 +114,21 @@ def cuda_info() -> CudaInfo:
                     info.runtime_version, text(info.architectures))
 
 
-def stream_pointer(stream: Any) -> Any:
-    """A glq_stream from None (the default stream), a number, or a stream of PyTorch, CuPy, Numba or cuda.core."""
+def stream_pointer(stream: Any, device: tuple[int, int] | None = None) -> Any:
+    """A glq_stream from None (the default stream), a number, or a stream of PyTorch, CuPy, Numba or cuda.core.
+
+    CUDA would run the work on the stream's own device, where the memory of another is not to be found, so a stream that
+    says which one that is must be of `device`.
+    """
     if stream is None:
         return ffi.NULL
+    if device is not None:
+        for name in ("device_index", "device_id"):  # of PyTorch, of CuPy
+            index = getattr(stream, name, -1)
+            if isinstance(index, int) and index >= 0 and device != (c.GLQ_DEVICE_CUDA, index):
+                own = "cpu" if device[0] == c.GLQ_DEVICE_CPU else f"cuda:{device[1]}"
+                raise ArgumentError(c.GLQ_E_DEVICE_MISMATCH,
+                                    f"the stream is on cuda:{index}, the context on {own}")
     for name in ("cuda_stream", "ptr"):
         number = getattr(stream, name, None)
         if isinstance(number, int):
@@ -263,7 +274,7 @@ class Context:
 
     def synchronize(self, stream: Any = None) -> None:
         """Waits until all work queued on `stream` is done, and releases memory of objects that are gone."""
-        check(self._lib.glq_context_synchronize(self._handle, stream_pointer(stream)))
+        check(self._lib.glq_context_synchronize(self._handle, stream_pointer(stream, self._device)))
 
     def op_support(
         self,

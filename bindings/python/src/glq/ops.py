@@ -29,7 +29,7 @@ class _Call:
         self.native = weight._native_context
         self.context = weight.context
         self.lib = weight._lib
-        self.stream = stream_pointer(stream)
+        self.stream = stream_pointer(stream, self.context._device)
         self.math = math_mode(math)
         self.opts = _NULL if self.math == 0 else new_struct("glq_launch_opts", math_mode=self.math)
 
@@ -298,7 +298,7 @@ def _repack(context: Context, name: str, codebook: str, source: View, out: Any, 
     if out is None:
         on_host = context.is_cpu and not isinstance(like, Tensor)
         out = np.empty(shape, dtype.numpy) if on_host else Tensor.empty(context, shape, dtype)
-    pointer = stream_pointer(stream)
+    pointer = stream_pointer(stream, context._device)
     target = context._view(out, None, pointer)
     function = getattr(context._lib, name)
     check(function(context._handle, pointer, codebook_number(codebook), source._c, target._c))
@@ -317,7 +317,7 @@ def pack(context: Context, codes: ArrayLike, codebook: str = "e8p", out: Any = N
         out: int64 [rows/16, cols/64, 8, 4] (E8P) or [rows, cols/64] (E81B); None makes a new array.
         stream: As for `fused_linear_e8p`.
     """
-    source = context._view(codes, None, stream_pointer(stream))
+    source = context._view(codes, None, stream_pointer(stream, context._device))
     rows, groups = (*source.shape, 0, 0)[:2]
     shape = (rows // 16, groups // 8, 8, 4) if codebook == "e8p" else (rows, groups // 8)
     return _repack(context, "glq_e8p_pack", codebook, source, out, shape, DType.INT64, stream, codes)
@@ -325,7 +325,7 @@ def pack(context: Context, codes: ArrayLike, codebook: str = "e8p", out: Any = N
 
 def unpack(context: Context, packed: ArrayLike, codebook: str = "e8p", out: Any = None, *, stream: Any = None) -> Any:
     """The inverse of `pack`: codes [rows, cols/8], uint16 (E8P) or uint8 (E81B)."""
-    source = context._view(packed, None, stream_pointer(stream))
+    source = context._view(packed, None, stream_pointer(stream, context._device))
     rows, words = (*source.shape, 0, 0)[:2]
     e8p = codebook == "e8p"
     return _repack(context, "glq_e8p_unpack", codebook, source, out, (rows * 16 if e8p else rows, words * 8),

@@ -208,7 +208,7 @@ class Quantizer:
             NumericError: The Hessian cannot be factorised.
             ArgumentError: Wrong shape or dtype, NaN or infinity.
         """
-        pointer = stream_pointer(stream)
+        pointer = stream_pointer(stream, self.context._device)
         matrix = view(weight, dtype)
         vector = None if bias is None else view(bias, bias_dtype)
         out = ffi.new("glq_tensor **")

@@ -119,7 +119,7 @@ class Tensor:
             dtype: How to read the elements (not a conversion), see `view`.
             stream: The copy is ordered after the work queued on it; complete on return.
         """
-        pointer = stream_pointer(stream)
+        pointer = stream_pointer(stream, context._device)
         source = context._view(array, None if dtype is None else DType.of(dtype), pointer)
         out = ffi.new("glq_tensor **")
         check(context._lib.glq_tensor_create_copy(context._handle, pointer, source._c, out))
@@ -131,7 +131,7 @@ class Tensor:
 
         The array is kept alive until the tensor and everything it was lent to are gone.
         """
-        pointer = stream_pointer(stream)
+        pointer = stream_pointer(stream, context._device)
         lent = context._view(array, None if dtype is None else DType.of(dtype), pointer)
         user = _callbacks.keep(lent)
         out = ffi.new("glq_tensor **")
@@ -145,7 +145,7 @@ class Tensor:
     @classmethod
     def from_dlpack(cls, context: Context, array: Any, *, stream: Any = None) -> Tensor:
         """A dense tensor that takes over an array from another framework through DLPack, without a copy."""
-        taken = _dlpack.take(array, stream_pointer(stream))
+        taken = _dlpack.take(array, stream_pointer(stream, context._device))
         if not taken.versioned:
             return cls.borrow(context, _Holder(taken))
         out = ffi.new("glq_tensor **")
@@ -200,7 +200,7 @@ class Tensor:
         Raises:
             ArgumentError: A part has the wrong shape, dtype, device or value; the message names it.
         """
-        pointer = stream_pointer(stream)
+        pointer = stream_pointer(stream, context._device)
         views = [context._view(array, None, pointer) for array in indices]
         if cum_inv_scale is None:
             if len(views) > 1:
@@ -336,7 +336,7 @@ class Tensor:
         if lent.device == "cpu":
             return lent.numpy()
         copy = np.empty(self.shape, lent.dtype.numpy)
-        pointer = stream_pointer(stream)
+        pointer = stream_pointer(stream, self.context._device)
         target = self.context._view(copy, lent.dtype, pointer)
         check(self._lib.glq_view_copy(self._native_context, pointer, lent._c, target._c))
         check(self._lib.glq_context_synchronize(self._native_context, pointer))
@@ -412,7 +412,8 @@ class Tensor:
             parts.sv = wanted("SV", (info.padded_in,), DType.FLOAT16)
         if info.bias_dtype is not None:
             parts.bias = wanted("bias", (info.out_features,), info.bias_dtype)
-        check(self._lib.glq_e8p_export(self._native_context, stream_pointer(stream), self._handle, parts))
+        pointer = stream_pointer(stream, self.context._device)
+        check(self._lib.glq_e8p_export(self._native_context, pointer, self._handle, parts))
         found["Wscale"] = np.array(info.weight_scale, np.float32)
         for stage, scale in enumerate(info.cum_inv_scale):
             if stage:

@@ -63,8 +63,9 @@ impl Context {
 
     /// Waits until all work queued on `stream` is done, then releases what dropped objects held.
     pub fn synchronize(&self, stream: Stream<'_>) -> Result<()> {
+        let stream = stream.raw_for(self.device, "glq_context_synchronize")?;
         // SAFETY: the handle is live.
-        check(self.api, unsafe { (self.api.glq_context_synchronize)(self.as_raw(), stream.as_raw()) })
+        check(self.api, unsafe { (self.api.glq_context_synchronize)(self.as_raw(), stream) })
     }
 
     /// Tells, before any weight is loaded, whether and how an operation would run.

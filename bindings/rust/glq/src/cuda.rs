@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 use crate::{Device, Element, Stream, View, ViewMut};
 
 impl<'s> Stream<'s> {
-    /// The stream of cudarc, which belongs to its context's device.
+    /// The stream of cudarc. With a context of another device it is [`Status::DEVICE_MISMATCH`](crate::Status).
     pub fn from_cudarc(stream: &'s CudaStream) -> Stream<'s> {
-        // SAFETY: the stream is borrowed. One of another device than the context's is an error of CUDA, reported as such.
-        unsafe { Stream::from_raw(stream.cu_stream().cast()) }
+        // SAFETY: the stream is borrowed, and of this device.
+        unsafe { Stream::of_device(stream.cu_stream().cast(), device_of(stream)) }
     }
 }
 

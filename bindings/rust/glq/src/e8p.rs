@@ -167,10 +167,11 @@ fn raw_view(view: &Option<View<'_>>) -> *const sys::glq_view {
 /// # Safety
 /// What `desc` points to is valid during the call.
 pub(crate) unsafe fn create(ctx: &Context, stream: Stream<'_>, desc: &sys::glq_e8p_desc) -> Result<Tensor<'static>> {
+    let stream = stream.raw_for(ctx.device(), "glq_tensor_create_e8p")?;
     let mut raw = ptr::null_mut();
     // SAFETY: live handle; the rest is the caller's promise.
     unsafe {
-        check(ctx.api, (ctx.api.glq_tensor_create_e8p)(ctx.as_raw(), stream.as_raw(), desc, &mut raw))?;
+        check(ctx.api, (ctx.api.glq_tensor_create_e8p)(ctx.as_raw(), stream, desc, &mut raw))?;
         Tensor::from_raw(ctx.api, raw)
     }
 }
@@ -258,8 +259,9 @@ impl Tensor<'_> {
         raw.sv = pointer(&parts.sv);
         raw.su = pointer(&parts.su);
         raw.bias = pointer(&parts.bias);
+        let stream = stream.raw_for(ctx.device(), "glq_e8p_export")?;
         // SAFETY: live handles; the destinations are borrowed exclusively, and complete on return.
-        check(self.api, unsafe { (self.api.glq_e8p_export)(ctx.as_raw(), stream.as_raw(), self.as_raw(), &raw) })
+        check(self.api, unsafe { (self.api.glq_e8p_export)(ctx.as_raw(), stream, self.as_raw(), &raw) })
     }
 }
 

@@ -75,11 +75,12 @@ pub fn fused_linear_e8p(
     opts: Option<&LaunchOpts>,
 ) -> Result<()> {
     let workspace = workspace.raw_for(ctx, "glq_fused_linear_e8p")?;
+    let stream = stream.raw_for(ctx.device(), "glq_fused_linear_e8p")?;
     // SAFETY: live handles; the views borrow their memory, and what is queued keeps to the rules of views and tensors.
     check(ctx.api, unsafe {
         (ctx.api.glq_fused_linear_e8p)(
             ctx.as_raw(),
-            stream.as_raw(),
+            stream,
             weight.as_raw(),
             x.as_raw(),
             y.as_raw(),
@@ -106,11 +107,12 @@ pub fn fused_linear_e8p_group(
     }
     let (handles, count) = group(function, weights)?;
     let workspace = workspace.raw_for(ctx, function)?;
+    let stream = stream.raw_for(ctx.device(), function)?;
     // SAFETY: as above; ViewMut is a transparent wrapper of the struct, and there are `count` of them.
     check(ctx.api, unsafe {
         (ctx.api.glq_fused_linear_e8p_group)(
             ctx.as_raw(),
-            stream.as_raw(),
+            stream,
             handles.as_ptr(),
             count,
             x.as_raw(),
@@ -218,11 +220,12 @@ macro_rules! product {
             opts: Option<&LaunchOpts>,
         ) -> Result<()> {
             let workspace = workspace.raw_for(ctx, stringify!($c_name))?;
+            let stream = stream.raw_for(ctx.device(), stringify!($c_name))?;
             // SAFETY: as in `fused_linear_e8p`.
             check(ctx.api, unsafe {
                 (ctx.api.$c_name)(
                     ctx.as_raw(),
-                    stream.as_raw(),
+                    stream,
                     weight.as_raw(),
                     $input.as_raw(),
                     $output.as_raw(),
@@ -249,9 +252,10 @@ pub fn decode_e8p(
     opts: Option<&LaunchOpts>,
 ) -> Result<()> {
     let row_begin = count("glq_decode_e8p", "row_begin", row_begin)?;
+    let stream = stream.raw_for(ctx.device(), "glq_decode_e8p")?;
     // SAFETY: as in `fused_linear_e8p`.
     check(ctx.api, unsafe {
-        (ctx.api.glq_decode_e8p)(ctx.as_raw(), stream.as_raw(), weight.as_raw(), row_begin, w.as_raw(), raw_opts(opts))
+        (ctx.api.glq_decode_e8p)(ctx.as_raw(), stream, weight.as_raw(), row_begin, w.as_raw(), raw_opts(opts))
     })
 }
 
@@ -275,9 +279,10 @@ pub fn dequantize(
     opts: Option<&LaunchOpts>,
 ) -> Result<()> {
     let workspace = workspace.raw_for(ctx, "glq_dequantize")?;
+    let stream = stream.raw_for(ctx.device(), "glq_dequantize")?;
     // SAFETY: as in `fused_linear_e8p`.
     check(ctx.api, unsafe {
-        (ctx.api.glq_dequantize)(ctx.as_raw(), stream.as_raw(), weight.as_raw(), w.as_raw(), workspace, raw_opts(opts))
+        (ctx.api.glq_dequantize)(ctx.as_raw(), stream, weight.as_raw(), w.as_raw(), workspace, raw_opts(opts))
     })
 }
 
@@ -289,9 +294,10 @@ pub fn pack(
     codes: &View<'_>,
     packed: &mut ViewMut<'_>,
 ) -> Result<()> {
+    let stream = stream.raw_for(ctx.device(), "glq_e8p_pack")?;
     // SAFETY: as in `fused_linear_e8p`.
     check(ctx.api, unsafe {
-        (ctx.api.glq_e8p_pack)(ctx.as_raw(), stream.as_raw(), codebook.raw(), codes.as_raw(), packed.as_raw())
+        (ctx.api.glq_e8p_pack)(ctx.as_raw(), stream, codebook.raw(), codes.as_raw(), packed.as_raw())
     })
 }
 
@@ -303,9 +309,10 @@ pub fn unpack(
     packed: &View<'_>,
     codes: &mut ViewMut<'_>,
 ) -> Result<()> {
+    let stream = stream.raw_for(ctx.device(), "glq_e8p_unpack")?;
     // SAFETY: as in `fused_linear_e8p`.
     check(ctx.api, unsafe {
-        (ctx.api.glq_e8p_unpack)(ctx.as_raw(), stream.as_raw(), codebook.raw(), packed.as_raw(), codes.as_raw())
+        (ctx.api.glq_e8p_unpack)(ctx.as_raw(), stream, codebook.raw(), packed.as_raw(), codes.as_raw())
     })
 }
 
@@ -349,10 +356,9 @@ pub fn fused_linear_e8p_plan(
 
 /// Copies elements between two arrays of one shape and type, on any devices, and waits for `stream`.
 pub fn copy(ctx: &Context, stream: Stream<'_>, source: &View<'_>, destination: &mut ViewMut<'_>) -> Result<()> {
+    let raw = stream.raw_for(ctx.device(), "glq_view_copy")?;
     // SAFETY: live handle; host memory is borrowed until the wait below.
-    check(ctx.api, unsafe {
-        (ctx.api.glq_view_copy)(ctx.as_raw(), stream.as_raw(), source.as_raw(), destination.as_raw())
-    })?;
+    check(ctx.api, unsafe { (ctx.api.glq_view_copy)(ctx.as_raw(), raw, source.as_raw(), destination.as_raw()) })?;
     if ctx.device().is_cpu() {
         return Ok(());
     }
@@ -369,8 +375,7 @@ pub unsafe fn copy_async(
     source: &View<'_>,
     destination: &mut ViewMut<'_>,
 ) -> Result<()> {
+    let raw = stream.raw_for(ctx.device(), "glq_view_copy")?;
     // SAFETY: live handle; the rest is the caller's promise.
-    check(ctx.api, unsafe {
-        (ctx.api.glq_view_copy)(ctx.as_raw(), stream.as_raw(), source.as_raw(), destination.as_raw())
-    })
+    check(ctx.api, unsafe { (ctx.api.glq_view_copy)(ctx.as_raw(), raw, source.as_raw(), destination.as_raw()) })
 }

@@ -8,12 +8,13 @@ use std::ptr::{self, NonNull};
 
 use crate::error::{check, Error, Result};
 use crate::sys::{self, Api, StructSize};
-use crate::{text, Context, Stream, Tensor, View, ViewMut};
+use crate::{text, Context, Device, Stream, Tensor, View, ViewMut};
 
 /// The quantizer of one linear layer, or of several that share the input. It may move between threads.
 pub struct Quantizer {
     api: &'static Api,
     raw: NonNull<sys::glq_quantizer>,
+    device: Device,
 }
 
 // SAFETY: it is not bound to a thread. Not Sync: it takes one call at a time.
@@ -199,7 +200,7 @@ impl Quantizer {
         let mut raw = ptr::null_mut();
         // SAFETY: live handle, initialised struct.
         check(ctx.api, unsafe { (ctx.api.glq_quantizer_create)(ctx.as_raw(), &desc, &mut raw) })?;
-        Quantizer::from_raw(ctx.api, raw)
+        Quantizer::from_raw(ctx, raw)
     }
 
     /// A quantizer from what [`Quantizer::save`] wrote.
@@ -209,12 +210,12 @@ impl Quantizer {
         check(ctx.api, unsafe {
             (ctx.api.glq_quantizer_load)(ctx.as_raw(), state.as_ptr().cast(), state.len(), &mut raw)
         })?;
-        Quantizer::from_raw(ctx.api, raw)
+        Quantizer::from_raw(ctx, raw)
     }
 
-    fn from_raw(api: &'static Api, raw: *mut sys::glq_quantizer) -> Result<Quantizer> {
+    fn from_raw(ctx: &Context, raw: *mut sys::glq_quantizer) -> Result<Quantizer> {
         let raw = NonNull::new(raw).ok_or_else(|| Error::argument("Quantizer", "no quantizer".to_owned()))?;
-        Ok(Quantizer { api, raw })
+        Ok(Quantizer { api: ctx.api, raw, device: ctx.device() })
     }
 
     /// Adds x^T x of a batch of activations `[tokens, in_features]` on the host to the Hessian.
@@ -255,13 +256,14 @@ impl Quantizer {
         bias: Option<&View<'_>>,
         progress: F,
     ) -> Result<Tensor<'static>> {
+        let stream = stream.raw_for(self.device, "glq_quantizer_run")?;
         let mut running = Running { progress, panic: None };
         let mut raw = ptr::null_mut();
         // SAFETY: live handle, used by one call at a time; views and `running` are borrowed during the call.
         let status = unsafe {
             (self.api.glq_quantizer_run)(
                 self.raw.as_ptr(),
-                stream.as_raw(),
+                stream,
                 weight.as_raw(),
                 bias.map_or(ptr::null(), |bias| bias.as_raw()),
                 Some(on_progress::<F>),

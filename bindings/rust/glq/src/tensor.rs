@@ -88,10 +88,11 @@ impl Tensor<'static> {
 
     /// A dense tensor with a compact copy of `source`, from any device.
     pub fn copy_of(ctx: &Context, stream: Stream<'_>, source: &View<'_>) -> Result<Tensor<'static>> {
+        let stream = stream.raw_for(ctx.device(), "glq_tensor_create_copy")?;
         let mut raw = ptr::null_mut();
         // SAFETY: live handle; the copy is complete on return.
         unsafe {
-            let status = (ctx.api.glq_tensor_create_copy)(ctx.as_raw(), stream.as_raw(), source.as_raw(), &mut raw);
+            let status = (ctx.api.glq_tensor_create_copy)(ctx.as_raw(), stream, source.as_raw(), &mut raw);
             check(ctx.api, status)?;
             Tensor::from_raw(ctx.api, raw)
         }

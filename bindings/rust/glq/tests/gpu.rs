@@ -196,6 +196,8 @@ fn misuse() {
     let result = ops::fused_linear_e8p(&gpu.ctx, order, &on_cpu, &host_x, &mut host_y, &mut linear.workspace, None);
     assert_error(result, Status::DEVICE_MISMATCH, &["weight"]);
     let mut elsewhere = Workspace::new(&cpu, 1 << 20).unwrap();
+    let result = ops::fused_linear_e8p(&cpu, order, &on_cpu, &host_x, &mut host_y, &mut elsewhere, None);
+    assert_error(result, Status::DEVICE_MISMATCH, &["stream is on cuda:0", "context on cpu"]);
     let result = ops::fused_linear_e8p(&gpu.ctx, order, &linear.weight, &host_x, &mut host_y, &mut elsewhere, None);
     assert_error(result, Status::DEVICE_MISMATCH, &["workspace is on cpu", "cuda:0"]);
 
@@ -310,7 +312,9 @@ mod two_gpus {
             let wrong = Stream::from_cudarc(theirs);
             let result =
                 ops::fused_linear_e8p(&gpus[0].ctx, wrong, &first.weight, &x, &mut y, &mut first.workspace, None);
-            assert!(matches!(result.unwrap_err(), Error::Device(_)), "a stream of the other device");
+            assert_error(result, Status::DEVICE_MISMATCH, &["stream is on cuda:1", "context on cuda:0"]);
+            let result = gpus[0].ctx.synchronize(wrong);
+            assert_error(result, Status::DEVICE_MISMATCH, &["stream is on cuda:1", "context on cuda:0"]);
         }
         let x = noise(1, 5);
         for linear in [&mut first, &mut second] {
