@@ -62,6 +62,12 @@ impl Linear<'_> {
     }
 
     fn queue(&mut self) -> glq::Result<()> {
+        let own = self.gpu.stream.context().clone();
+        self.queue_with(&own)
+    }
+
+    /// With this context current, which stays so. (cudarc makes its own current to order a slice.)
+    fn queue_with(&mut self, current: &CudaContext) -> glq::Result<()> {
         let stream = &self.gpu.stream;
         // SAFETY: the slices are of this stream and outlive the work.
         let (x, mut y) = unsafe {
@@ -71,7 +77,11 @@ impl Linear<'_> {
             )
         };
         let order = Stream::from_cudarc(stream);
-        ops::fused_linear_e8p(&self.gpu.ctx, order, &self.weight, &x, &mut y, &mut self.workspace, None)
+        current.bind_to_thread().unwrap();
+        let before = result::ctx::get_current().unwrap();
+        let queued = ops::fused_linear_e8p(&self.gpu.ctx, order, &self.weight, &x, &mut y, &mut self.workspace, None);
+        assert_eq!(result::ctx::get_current().unwrap(), before, "the current device was changed");
+        queued
     }
 
     fn y(&self) -> Vec<f32> {
@@ -258,17 +268,13 @@ mod two_gpus {
         let gpus = both();
         let mut linears = [gpus[0].linear(3), gpus[1].linear(3)];
         for current in [0, 1] {
-            gpus[current].stream.context().bind_to_thread().unwrap();
-            let before = result::ctx::get_current().unwrap();
             for seed in 0..4 {
                 let inputs = [noise(3, seed), noise(3, seed + 50)];
                 for (linear, x) in linears.iter_mut().zip(&inputs) {
                     linear.set(x);
                 }
-                gpus[current].stream.context().bind_to_thread().unwrap();
                 for linear in &mut linears {
-                    linear.queue().unwrap();
-                    assert_eq!(result::ctx::get_current().unwrap(), before, "the current device was changed");
+                    linear.queue_with(gpus[current].stream.context()).unwrap();
                 }
                 for (linear, x) in linears.iter().zip(&inputs) {
                     assert_same(&linear.y(), &expected(x));
