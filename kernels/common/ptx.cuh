@@ -45,6 +45,12 @@ __device__ __forceinline__ uint32_t LoadShared32(uint32_t address) {
   return v;
 }
 
+__device__ __forceinline__ uint4 LoadShared128(uint32_t address) {
+  uint4 v;
+  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
+  return v;
+}
+
 // Weights are read once: keep them out of L1 and let L2 drop them first.
 __device__ __forceinline__ uint4 LoadStream128(const void* p) {
   uint4 v;
