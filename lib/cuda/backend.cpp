@@ -60,6 +60,7 @@ class CudaBackend final : public Backend {
     // The largest opt-in is set in any case: it must not wait for a launch.
     kernels::LoadGemvKernels(traits_.max_shared_bytes);
     kernels::LoadGemmKernels(traits_.max_shared_bytes);
+    if (kernels::HasGemvBf16Stream(DenseDevice())) kernels::LoadGemvBf16StreamKernels();
     tables_ = Block(memory, 3 * 256 * sizeof(uint32_t), GLQ_MEMORY_CUDA);
     const e8p::NibbleTables& n = e8p::Nibbles();
     uint32_t words[3 * 256];
@@ -271,7 +272,7 @@ class CudaBackend final : public Backend {
     const kernels::GemvBf16Params p{static_cast<const uint16_t*>(weight.data), static_cast<const uint16_t*>(x.data), y.data,
                                     ScalarOf(y.dtype), weight.rows, weight.cols, weight.stride, x.stride, y.stride,
                                     static_cast<int32_t>(x.rows)};
-    kernels::LaunchGemvBf16(p, traits_.clusters, Native(stream));
+    kernels::LaunchGemvBf16(p, DenseDevice(), Native(stream));
     Finish(stream);
   }
 
@@ -302,6 +303,10 @@ class CudaBackend final : public Backend {
   static std::unique_ptr<const CublasLt> OpenCublasLt(int index, const char* path) {
     const ScopedDevice device(index);
     return std::make_unique<const CublasLt>(path);
+  }
+
+  kernels::GemvBf16Device DenseDevice() const {
+    return {traits_.multiprocessors, traits_.max_shared_bytes, traits_.clusters};
   }
 
   static void LoadAll() {
