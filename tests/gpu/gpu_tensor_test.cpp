@@ -318,6 +318,69 @@ TEST(GpuGemv, Shapes) {
   CheckGemv({.n = 8, .k = 65536}, {1, 2, 16}, GLQ_DTYPE_F32);
 }
 
+// Rows of 16-byte pieces and 512 columns or more: where there is a kernel for large weights, it takes these.
+TEST(GpuGemv, LargeShapes) {
+  int i = 0;
+  for (const int64_t n : {1, 7, 8, 9, 17, 300}) {
+    for (const int64_t k : {512, 520, 1000, 1024, 4104, 6144})
+      CheckGemv({.n = n, .k = k}, kUpTo16, kFloatTypes[i++ % 3]);
+  }
+  CheckGemv({.n = 2113, .k = 1544}, {1, 8, 9, 16}, GLQ_DTYPE_BF16);
+  CheckGemv({.n = 4100, .k = 600}, {1, 5, 13}, GLQ_DTYPE_F32);
+  CheckGemv({.n = 14339, .k = 520}, {1, 9}, GLQ_DTYPE_F16);
+  CheckGemv({.n = 31000, .k = 528}, {2, 9}, GLQ_DTYPE_F32);
+}
+
+// Aligned and unaligned rows, in one batch or alone, give the same bytes.
+TEST(GpuGemv, LargeLayouts) {
+  for (const glq_dtype type : kFloatTypes) {
+    CheckGemv({.n = 70,
+               .k = 1032,
+               .w_stride = 1048,
+               .x_stride = 1040,
+               .y_stride = 75,
+               .w_offset = 8,
+               .x_offset = 16,
+               .y_offset = 3},
+              {1, 3, 9, 16}, type);
+    CheckGemv({.n = 70, .k = 1032, .x_stride = 1035}, {1, 3, 9, 16}, type);
+    CheckGemv({.n = 70, .k = 1032, .x_offset = 1}, {1, 3, 9, 16}, type);
+    CheckGemv({.n = 70, .k = 1027, .w_stride = 1032, .x_stride = 1032}, {1, 3, 9, 16}, type);
+  }
+}
+
+// A call reads what the call before it in the stream wrote, and overwrites what that one read.
+TEST(GpuGemv, Chain) {
+  for (const int64_t size : {200, 1024, 4096}) {
+    for (const int64_t tokens : {1, 16}) {
+      SCOPED_TRACE(std::to_string(size) + ", " + std::to_string(tokens) + " tokens");
+      Image w(GLQ_DTYPE_BF16, size, size), start(GLQ_DTYPE_BF16, tokens, size);
+      w.FillNormal(1, 1.0f / std::sqrt(static_cast<float>(size)));
+      start.FillNormal(2);
+      const DeviceImage dw(w);
+      const glq_view wv = dw.View();
+      glq_tensor* made = nullptr;
+      GLQ_ASSERT_OK(glq_tensor_borrow(GpuContext(), &wv, nullptr, nullptr, &made));
+      const Tensor weight(made);
+      Image results[2] = {Image(GLQ_DTYPE_BF16, tokens, size), Image(GLQ_DTYPE_BF16, tokens, size)};
+      for (const bool waits : {true, false}) {
+        DeviceImage even(start), odd(start);
+        const glq_view a = even.View(), b = odd.View();
+        for (int i = 0; i < 60; ++i) {
+          GLQ_ASSERT_OK(
+              glq_gemv_bf16(GpuContext(), GpuStream(), made, i % 2 ? &b : &a, i % 2 ? &a : &b, nullptr, nullptr));
+          if (waits) {
+            GLQ_ASSERT_CUDA(cudaStreamSynchronize(GpuStream()));
+          }
+        }
+        even.Download(results[waits], GpuStream());
+      }
+      EXPECT_NE(results[0].Get<uint16_t>(0, 0), 0);
+      EXPECT_TRUE(SameRows(results[1], results[0], tokens));
+    }
+  }
+}
+
 TEST(GpuGemv, Layouts) {
   for (const glq_dtype type : kFloatTypes) {
     for (const int64_t offset : {0, 1, 2, 3, 5, 8}) {

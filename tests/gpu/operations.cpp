@@ -142,13 +142,15 @@ std::vector<std::unique_ptr<Operation>> MakeOperations(glq_context* context) {
             return glq_e8p_unpack(c, s, codebook, &packed, &codes);
           });
   }
-  Image dense(GLQ_DTYPE_BF16, 100, 333);
-  dense.FillNormal(5);
-  const glq_view dense_view = dense.View();
-  glq_tensor* made = nullptr;
-  Require(glq_tensor_create_copy(context, GpuStream(), &dense_view, &made), "glq_tensor_create_copy");
-  b.Add("gemv_bf16", glq_gemv_bf16, glq_gemv_bf16_workspace, SharedTensor(Tensor(made)), image(GLQ_DTYPE_BF16, 7, 333),
-        image(GLQ_DTYPE_F16, 7, 100));
+  for (const int64_t k : {333, 1032}) {
+    Image dense(GLQ_DTYPE_BF16, 100, k);
+    dense.FillNormal(5);
+    const glq_view dense_view = dense.View();
+    glq_tensor* made = nullptr;
+    Require(glq_tensor_create_copy(context, GpuStream(), &dense_view, &made), "glq_tensor_create_copy");
+    b.Add("gemv_bf16, " + std::to_string(k) + " columns", glq_gemv_bf16, glq_gemv_bf16_workspace,
+          SharedTensor(Tensor(made)), image(GLQ_DTYPE_BF16, 7, k), image(GLQ_DTYPE_F16, 7, 100));
+  }
   const auto copy = [](glq_context* c, cudaStream_t s, const glq_view* from, const glq_view* to, const glq_workspace*) {
     return glq_view_copy(c, s, from, to);
   };
