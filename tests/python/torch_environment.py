@@ -4,9 +4,9 @@
 usage: torch_environment.py FOLDER [--cuda]
 
 With --cuda it is PyTorch as pip installs it (5 GB). Without, it is for a machine without a GPU: the package index has
-only the wheel for CUDA, which is linked with ten libraries of 2.7 GB that nothing calls on such a machine. They are left
+only the wheel for CUDA, which is linked with libraries of 2.7 GB that nothing calls on such a machine. They are left
 out, and libraries with their names and functions stand in; each of these functions ends the process, so that none can
-be called unnoticed (1.5 GB). A finished environment is kept until this file or the wish changes.
+be called unnoticed (1.6 GB). A finished environment is kept until this file or the wish changes.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def missing_functions(libraries: list[pathlib.Path], absent: set[str]) -> dict[s
             name, _, version = cells[7].partition("@")
             if version in owners:
                 found[owners[version]][version].add(name)
-            elif not version and (owner := next((to for start, to in UNVERSIONED.items() if name.startswith(start)), "")):
-                found[owner][""].add(name)
+            elif not version:
+                for start, owner in UNVERSIONED.items():
+                    if name.startswith(start):
+                        found[owner][""].add(name)
     return found
 
 

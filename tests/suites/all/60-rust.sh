@@ -68,5 +68,12 @@ example() { cargo run --locked --quiet --release -p glq --example "$@"; }
 step 'example hello' example hello
 step 'example quantize_and_run' example quantize_and_run
 step 'example load_checkpoint' example load_checkpoint -- "$root/tests/data/golden/ckpt_e8p_blockdiag"
+if have_gpu; then
+  step 'example cuda_graph' example cuda_graph --features cudarc
+else
+  # Status 77 says that there is no GPU.
+  no_gpu() { local status=0; example cuda_graph --features cudarc || status=$?; ((status == 77)); }
+  step 'example cuda_graph, which says that there is no GPU' no_gpu
+fi
 step 'call overhead' example call_overhead
 cat "$log"
