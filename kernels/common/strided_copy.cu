@@ -36,4 +36,13 @@ void LoadStridedCopyKernels() {
   LoadKernels(StridedCopyKernel<uint8_t>, StridedCopyKernel<uint16_t>, StridedCopyKernel<uint32_t>, StridedCopyKernel<uint64_t>);
 }
 
+int CompiledArchitecture() {
+  cudaFuncAttributes attributes;
+  if (cudaFuncGetAttributes(&attributes, StridedCopyKernel<uint8_t>) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return 0;
+  }
+  return attributes.ptxVersion;
+}
+
 }  // namespace glq::kernels

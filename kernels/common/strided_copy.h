@@ -17,4 +17,7 @@ struct StridedCopyParams {
 void LaunchStridedCopy(const StridedCopyParams& p, cudaStream_t stream);
 void LoadStridedCopyKernels();
 
+// What the kernels were compiled for that the current device runs, as major * 10 + minor; 0 if none fits.
+int CompiledArchitecture();
+
 }  // namespace glq::kernels

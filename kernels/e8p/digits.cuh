@@ -44,10 +44,28 @@ __device__ __forceinline__ Digits SplitDigits(float v, const RowScale& s) {
   return d;
 }
 
-// Byte of column i (0..63) inside the 64 bytes of a k tile's digit plane.
-__device__ __forceinline__ int DigitByte(int i) {
+// Byte of column i (0..63) inside the 64 bytes of a k tile's digit plane, before any swizzle.
+__device__ __forceinline__ int DigitByte(DigitLayout layout, int i) {
   const int group = i >> 3, c = i & 7;
-  return (group >> 1) * 16 + (c & 1) * 8 + (group & 1) * 4 + (c >> 1);
+  if (layout == DigitLayout::kTiles) return (group >> 1) * 16 + (c & 1) * 8 + (group & 1) * 4 + (c >> 1);
+  if (layout == DigitLayout::kUnits) return (c & 1) * 32 + (group & 1) * 16 + (group >> 1) * 4 + (c >> 1);
+  return i;
+}
+
+// Where piece `piece` (16 bytes, 0..3) of a k tile's digit plane lies.
+__device__ __forceinline__ int64_t DigitPiece(DigitLayout layout, int tokens, int dim, int token, int digit, int k_tile, int piece) {
+  if (layout == DigitLayout::kTiles) return ((static_cast<int64_t>(k_tile) * tokens + token) * 2 + digit) * 64 + piece * 16;
+  const int row = 2 * token + digit;
+  if (layout == DigitLayout::kUnits) {
+    const int swizzled = ((k_tile & 1) * 4 + piece) ^ (row & 7);
+    return (static_cast<int64_t>(k_tile >> 1) * tokens * 2 + row) * 128 + swizzled * 16;
+  }
+  return static_cast<int64_t>(row) * dim + k_tile * 64 + piece * 16;
+}
+
+// Columns for which digits are stored.
+__device__ __forceinline__ int StoredColumns(DigitLayout layout, int dim) {
+  return layout == DigitLayout::kUnits ? (dim + 127) / 128 * 128 : dim;
 }
 
 }  // namespace glq::kernels

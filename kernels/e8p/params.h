@@ -16,11 +16,20 @@ inline constexpr int kMaxClusterChunks = 8;
 
 // --- Activations between the kernels -------------------------------------------------------------------
 //
-// digits[k tile][token][digit][64 bytes]: a k tile is 64 columns; digit 0 is hi, 1 is lo, q = 256 hi + lo.
-// The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece q covers the groups
-// 2q and 2q+1 (8 columns each) of the tile:
-//     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
-// that is b0, b1 of the MMA over low nibbles and b0, b1 of the one over high nibbles (layout.h).
+// Digit 0 is hi, 1 is lo, q = 256 hi + lo; a k tile is 64 columns. The product's kernels read them in different orders.
+enum class DigitLayout : int32_t {
+  // [k tile][token][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece q
+  // covers the groups 2q and 2q+1 (8 columns each) of the tile:
+  //     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
+  // that is b0, b1 of the MMA over low nibbles and b0, b1 of the one over high nibbles (layout.h).
+  kTiles,
+  // [unit][token][digit][128 bytes] for warpgroup MMAs: per k tile of the unit 32 bytes for the low and 32 for the high
+  // nibbles, b0 of the four q and then b1; the eight pieces of 16 bytes of row n = 2 * token + digit of a unit are swizzled,
+  // piece c at c ^ (n % 8). A missing last k tile is zero.
+  kUnits,
+  // [token][digit][dim] in the order of the columns, for a library product.
+  kRows,
+};
 struct alignas(16) TokenHeader {
   int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row; zeros where there are fewer parts
   float t;                             // m / 32639
@@ -41,7 +50,7 @@ struct RhtInputParams {
   int64_t v_stride;
   // ... or digits and headers.
   uint8_t* digits;
-  bool row_major;  // digits as int8 [token][digit][dim], for a library product, instead of the tiles above
+  DigitLayout layout;
   TokenHeader* headers;
   // Cleared on the way: the accumulators of a split product.
   int32_t* clear;

@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kChunkThreads, 2) RhtInputKernel(const __grid_
     const bool inside = ElementIndex<kCluster>(rank, j) < dim;
     const Digits d = inside ? SplitDigits(r[j], scale) : Digits{0, 0};
     const int s = j % kCluster, column = t + (j / kCluster) * kChunkThreads;
-    const int in_tile = p.row_major ? column & 63 : DigitByte(column & 63);
+    const int in_tile = DigitByte(p.layout, column & 63);
     const int at = (s * kColumns + (column & ~63)) * 2 + in_tile;
     staged[at] = static_cast<uint8_t>(d.hi);
     staged[at + 64] = static_cast<uint8_t>(d.lo);
@@ -110,15 +110,14 @@ __global__ void __launch_bounds__(kChunkThreads, 2) RhtInputKernel(const __grid_
     atomicAdd(&sums[1], sum_lo);
   }
   __syncthreads();
+  const int stored = StoredColumns(p.layout, p.dim);
 #pragma unroll
   for (int piece = t; piece < 2 * kChunk / 16; piece += kChunkThreads) {
     const int s = piece / (2 * kColumns / 16), in_s = piece % (2 * kColumns / 16);
     const int k_tile = (s * kChunk + rank * kColumns) / 64 + in_s / 8;
-    if (k_tile * 64 < p.dim) {
-      const int digit = in_s % 8 / 4, piece16 = in_s % 4;
-      auto* to = p.digits + (p.row_major ? (static_cast<int64_t>(token) * 2 + digit) * p.dim + k_tile * 64 + piece16 * 16
-                                         : (static_cast<int64_t>(k_tile) * p.tokens + token) * 128 + (in_s % 8) * 16);
-      *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(staged + piece * 16);
+    if (k_tile * 64 < stored) {
+      const int64_t to = DigitPiece(p.layout, p.tokens, p.dim, token, in_s % 8 / 4, k_tile, in_s % 4);
+      *reinterpret_cast<uint4*>(p.digits + to) = *reinterpret_cast<const uint4*>(staged + piece * 16);
     }
   }
   if (t == 0) {

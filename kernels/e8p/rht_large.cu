@@ -76,8 +76,12 @@ __global__ void CombineKernel(const __grid_constant__ RhtOutputParams p) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= p.dim) return;
   for (int token = static_cast<int>(blockIdx.y); token < p.tokens; token += static_cast<int>(gridDim.y)) {
-    const RowSums s = LoadRowSums(p, token);
-    const float z = CombinedElement(p, s, token, static_cast<uint32_t>(i));
+    float z;
+    if (p.stages == 0) {
+      z = p.rows[token * p.rows_stride + i];
+    } else {
+      z = CombinedElement(p, LoadRowSums(p, token), token, static_cast<uint32_t>(i));
+    }
     static_cast<float*>(p.y)[token * p.y_stride + i] = ToF32Canonical(z);
   }
 }
@@ -164,12 +168,13 @@ __global__ void __launch_bounds__(kFinishThreads) FinishInputKernel(const __grid
   __syncthreads();
   const RowScale scale = ScaleOfRow(block_max);
   int sum_hi = 0, sum_lo = 0;
-  for (int64_t i = t; i < p.dim; i += kFinishThreads) {
-    const Digits d = SplitDigits(row[i], scale);
-    uint8_t* to = p.digits + (p.row_major ? token * 2 * p.dim + i
-                                          : ((i / 64) * p.tokens + token) * 128 + DigitByte(static_cast<int>(i % 64)));
-    to[0] = static_cast<uint8_t>(d.hi);
-    to[p.row_major ? p.dim : 64] = static_cast<uint8_t>(d.lo);
+  for (int i = t; i < StoredColumns(p.layout, p.dim); i += kFinishThreads) {
+    const Digits d = i < p.dim ? SplitDigits(row[i], scale) : Digits{0, 0};
+    const int byte = DigitByte(p.layout, i & 63);
+    for (int digit = 0; digit < 2; ++digit) {
+      const int64_t piece = DigitPiece(p.layout, p.tokens, p.dim, static_cast<int>(token), digit, i >> 6, byte >> 4);
+      p.digits[piece + (byte & 15)] = static_cast<uint8_t>(digit == 0 ? d.hi : d.lo);
+    }
     sum_hi += d.hi;
     sum_lo += d.lo;
   }

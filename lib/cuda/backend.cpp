@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "build_config.h"
 #include "common/launch.h"
 #include "common/strided_copy.h"
 #include "core/backend.h"
@@ -40,8 +41,20 @@ DeviceTraits ReadTraits(int index) {
   t.compute_capability = get(cudaDevAttrComputeCapabilityMajor) * 10 + get(cudaDevAttrComputeCapabilityMinor);
   t.multiprocessors = get(cudaDevAttrMultiProcessorCount);
   t.max_shared_bytes = get(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  t.clusters = t.compute_capability >= 90;
-  t.aligned_tables = kernels::HasAlignedTables(t.compute_capability);
+  const ScopedDevice device(index);
+  // What the kernels were compiled for: older PTX on a newer GPU keeps to the older GPU's ways.
+  const int compiled = std::min(t.compute_capability, kernels::CompiledArchitecture());
+  t.clusters = compiled >= 90;
+  t.aligned_tables = kernels::HasAlignedTables(compiled);
+  t.wgmma = t.compute_capability == 90 && std::strstr(kBuildCudaArchs, "90a") != nullptr;
+  if (t.wgmma) {
+    kernels::LoadWgmmaKernels(t.max_shared_bytes);
+    for (size_t i = 0; i < std::size(kernels::kWgmmaColumns); ++i) {
+      for (int s = 1; s <= kernels::kWgmmaMaxSplits; ++s) {
+        t.wgmma_room[i][s - 1] = kernels::WgmmaRoom(kernels::kWgmmaColumns[i], s);
+      }
+    }
+  }
   return t;
 }
 

@@ -62,13 +62,20 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
     l.library_workspace = cursor.Take<std::byte>(CublasLt::kWorkspaceBytes);
   }
   l.headers = cursor.Take<kernels::TokenHeader>(tokens);
-  l.digits = cursor.Take<uint8_t>(tokens * in * 2);
+  const int64_t units = (in + kernels::kUnitCols - 1) / kernels::kUnitCols;
+  l.digits = cursor.Take<uint8_t>(tokens * units * kernels::kUnitCols * 2);
+  int64_t row_count = 0;
   for (int i = 0; i < count; ++i) {
     const e8p::LinearMeta& m = *metas[i];
-    l.z_count += static_cast<int64_t>(m.stages.size()) * tokens * 2 * m.padded_out;
+    if (path == Path::kWgmma) {
+      row_count += tokens * m.padded_out;
+    } else {
+      l.z_count += static_cast<int64_t>(m.stages.size()) * tokens * 2 * m.padded_out;
+    }
     if (!FitsCluster(device_, m.padded_out, m.out_blocks)) largest_output = std::max(largest_output, m.padded_out);
   }
   l.z = cursor.Take<int32_t>(l.z_count);
+  if (row_count > 0) l.rows = cursor.Take<float>(row_count);
   if (!FitsCluster(device_, in, metas[0]->in_blocks)) l.input_buffer = cursor.Take<float>(tokens * in);
   if (largest_output > 0) l.output_buffer = cursor.Take<float>(tokens * largest_output);
   l.bytes = cursor.used();
@@ -88,9 +95,46 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
     for (int j = i; j < count; ++j) {
       if (ids[j] == ids[i]) part[n++] = metas[j], done[j] = true;
     }
-    bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, PathOf(part, n, tokens)).bytes);
+    // The paths differ in what they need: a workspace for many tokens must do for few.
+    for (const int64_t fewer : {tokens, std::min(tokens, int64_t{kernels::kGemvMaxTokens}), std::min(tokens, kExpandTokens - 1)}) {
+      bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, PathOf(part, n, fewer)).bytes);
+    }
   }
   return bytes;
+}
+
+void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
+                                      int64_t tokens, cudaStream_t stream) const {
+  kernels::WgmmaParams p{};
+  p.tables = tables_;
+  p.digits = layout.digits;
+  p.headers = layout.headers;
+  p.tokens = static_cast<int32_t>(tokens);
+  p.units = static_cast<int32_t>((weights[0]->meta().padded_in + kernels::kUnitCols - 1) / kernels::kUnitCols);
+  p.splits = plan.wgmma.splits;
+  p.count = count;
+  p.any_e8p = plan.row_tiles_e8p > 0;
+  p.any_e81b = plan.row_tiles_e81b > 0;
+  float* rows = layout.rows;
+  int first_block = 0;
+  const int block_rows = kernels::WgmmaRows(plan.wgmma.columns);
+  for (int i = 0; i < count; ++i) {
+    const e8p::LinearMeta& m = weights[i]->meta();
+    kernels::WgmmaWeight& w = p.weights[i];
+    w.stages = static_cast<int32_t>(m.stages.size());
+    for (int s = 0; s < w.stages; ++s) {
+      const e8p::Stage& stage = m.stages[static_cast<size_t>(s)];
+      w.stage[s] = weights[i]->stage(s);
+      w.k[s] = stage.k;
+      if (stage.codebook == e8p::Codebook::kE81B) w.e81b_mask |= 1 << s;
+    }
+    w.rows = rows;
+    w.padded_out = static_cast<int32_t>(m.padded_out);
+    w.first_block = first_block;
+    rows += tokens * m.padded_out;
+    first_block += (w.padded_out + block_rows - 1) / block_rows;
+  }
+  kernels::LaunchWgmma(p, plan.wgmma, device_.clusters, stream);
 }
 
 void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
@@ -177,7 +221,9 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   in.pretransformed = !transform;
   in.digits = layout.digits;
   in.headers = layout.headers;
-  in.row_major = plan.path == Path::kExpand;
+  in.layout = plan.path == Path::kExpand  ? kernels::DigitLayout::kRows
+              : plan.path == Path::kWgmma ? kernels::DigitLayout::kUnits
+                                          : kernels::DigitLayout::kTiles;
   if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
   if (layout.input_buffer != nullptr) {
     kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
@@ -185,16 +231,24 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     kernels::LaunchRhtInput(in, dependent, stream);
   }
 
-  // One weight of one stage stays expanded from slice to slice.
-  Multiply(plan, weights, count, layout, tokens, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
+  if (plan.path == Path::kWgmma) {
+    MultiplyWgmma(plan, weights, count, layout, tokens, stream);
+  } else {
+    // One weight of one stage stays expanded from slice to slice.
+    Multiply(plan, weights, count, layout, tokens, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
+  }
 
   kernels::RhtOutputGroup group{};
   int32_t* z = layout.z;
+  const float* rows = layout.rows;
   for (int i = 0; i < count; ++i) {
     kernels::RhtOutputParams out = OutputParams(*weights[i], y[i]);
     out.headers = layout.headers;
+    out.rows = rows;
+    out.rows_stride = metas[i]->padded_out;
     out.signed_sums = plan.path == Path::kExpand;
-    out.stages = static_cast<int32_t>(metas[i]->stages.size());
+    out.stages = plan.path == Path::kWgmma ? 0 : static_cast<int32_t>(metas[i]->stages.size());
+    if (rows != nullptr) rows += tokens * metas[i]->padded_out;
     for (int s = 0; s < out.stages; ++s) {
       const e8p::Stage& stage = metas[i]->stages[static_cast<size_t>(s)];
       out.z[s] = z;
@@ -300,6 +354,7 @@ std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tok
   switch (PathOf(&list, 1, std::max<int64_t>(1, std::min(tokens, kSliceTokens)))) {
     case Path::kGemv: return "cuda mma u8s8 gemv";
     case Path::kGemm: return "cuda mma u8s8 gemm";
+    case Path::kWgmma: return "cuda wgmma u8s8 gemm";
     case Path::kExpand: return "cuda int8 expansion and cublaslt";
   }
   return "";

@@ -48,6 +48,7 @@ class FusedLinearRunner {
     int64_t z_count;
     float* input_buffer;  // null if the rows fit a cluster
     float* output_buffer; // the same for any of the outputs
+    float* rows;          // y_rht of all weights, one after another; null unless the path is kWgmma
     int8_t* expanded;     // one stage, null unless the path is kExpand
     void* library_workspace;
     size_t bytes;
@@ -60,6 +61,8 @@ class FusedLinearRunner {
                 bool transform, bool first_slice, cudaStream_t stream) const;
   void RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
                  bool transform, cudaStream_t stream) const;
+  void MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
+                     cudaStream_t stream) const;
   void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
                 bool expand, cudaStream_t stream) const;
 

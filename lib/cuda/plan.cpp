@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "e8p/layout.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 using kernels::GemmPlan;
 using kernels::GemvPlan;
+using kernels::WgmmaPlan;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -62,6 +64,35 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int 
   return best;
 }
 
+WgmmaPlan PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t units, int64_t tokens) {
+  // Cycles on an H200, from its benchmark: a unit of one block; of 256 columns the tensor cores are the bound, of fewer
+  // decoding. A cluster's blocks start late and meet in shared memory.
+  constexpr int64_t kUnit[] = {750, 950, 800, 1300};
+  WgmmaPlan best{};
+  int64_t best_cost = 0;
+  for (size_t i = 0; i < std::size(kernels::kWgmmaColumns); ++i) {
+    WgmmaPlan plan{};
+    plan.columns = kernels::kWgmmaColumns[i];
+    plan.token_tiles = static_cast<int>(CeilDiv(2 * tokens, plan.columns));
+    const int rows = kernels::WgmmaRows(plan.columns);
+    int64_t stages = 1;
+    for (int w = 0; w < count; ++w) {
+      plan.row_blocks += static_cast<int>(CeilDiv(metas[w]->padded_out, rows));
+      stages = std::max<int64_t>(stages, static_cast<int64_t>(metas[w]->stages.size()));
+    }
+    for (plan.splits = 1; plan.splits <= std::min<int64_t>(units, kernels::kWgmmaMaxSplits); ++plan.splits) {
+      const int64_t room = device.wgmma_room[i][plan.splits - 1];
+      if (room == 0) continue;
+      const int64_t waves = CeilDiv(int64_t{plan.row_blocks} * plan.token_tiles * plan.splits, room);
+      const int64_t meeting = plan.splits > 1 ? 2000 + 34 * plan.columns : 0;
+      const int64_t per_stage = CeilDiv(units, plan.splits) * kUnit[i] + 8 * plan.columns + meeting;
+      const int64_t cost = waves * (1000 + (plan.splits > 1 ? 2000 : 0) + stages * per_stage);
+      if (best_cost == 0 || cost < best_cost) best_cost = cost, best = plan;
+    }
+  }
+  return best;
+}
+
 GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t tokens, bool e81b) {
   GemmPlan plan{};
   plan.token_blocks = tokens <= 16 ? 4 : 8;
@@ -105,6 +136,9 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     plan.gemv = PlanGemv(device, units, plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
   } else if (tokens >= kExpandTokens && library_product) {
     plan.path = Path::kExpand;
+  } else if (device.wgmma) {
+    plan.path = Path::kWgmma;
+    plan.wgmma = PlanWgmma(device, metas, count, units, tokens);
   } else {
     plan.path = Path::kGemm;
     plan.gemm_e8p = PlanGemm(device, units, plan.row_tiles_e8p, tokens, false);
@@ -129,6 +163,13 @@ std::string Describe(const ProductPlan& plan) {
                   kernels::kGemmRows, 4 * plan.gemm_e8p.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
                   plan.gemm_e8p.splits, plan.gemm_e81b.splits, plan.gemm_e8p.grid.x, plan.gemm_e8p.grid.y,
                   plan.gemm_e8p.grid.z, plan.gemm_e8p.shared_bytes);
+  } else if (plan.path == Path::kWgmma) {
+    std::snprintf(text, sizeof(text),
+                  "kernel: e8p_gemm_wgmma<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\nsplits of k over a cluster: %d\n"
+                  "grid: %d x %d blocks of %d threads\n",
+                  kernels::WgmmaRows(plan.wgmma.columns), plan.wgmma.columns / 2, plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.wgmma.splits, plan.wgmma.row_blocks * plan.wgmma.splits, plan.wgmma.token_tiles,
+                  kernels::WgmmaRows(plan.wgmma.columns) * 2 + 128);
   } else {
     std::snprintf(text, sizeof(text),
                   "kernel: expansion to int8, cuBLASLt int8 product\nrow tiles: %d E8P, %d E81B\ntokens per slice: %lld\n",

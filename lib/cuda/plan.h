@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
+#include "e8p/gemm_wgmma.h"
 #include "e8p/launch.h"
 #include "e8p/linear.h"
 
@@ -18,11 +20,15 @@ struct DeviceTraits {
   int max_shared_bytes = 0;    // that a block can opt in to
   bool clusters = false;       // thread block clusters and programmatic dependent launch (sm_90 and later)
   bool aligned_tables = false; // see kernels/e8p/layout.h
+  bool wgmma = false;          // warpgroup MMAs: sm_90a
+  // Blocks of kernels::kWgmmaColumns[i] columns that run at a time in clusters of 1, 2, ... blocks.
+  int wgmma_room[std::size(kernels::kWgmmaColumns)][kernels::kWgmmaMaxSplits] = {};
 };
 
 enum class Path {
   kGemv,    // up to 8 tokens: digits in registers
   kGemm,    // more: decoded weights reused over 16 or 32 tokens
+  kWgmma,   // the same on Hopper, reused over up to 128 tokens
   kExpand,  // many: each stage as int8, then a library product
 };
 
@@ -30,6 +36,7 @@ struct ProductPlan {
   Path path = Path::kGemv;
   kernels::GemvPlan gemv{};
   kernels::GemmPlan gemm_e8p{}, gemm_e81b{};
+  kernels::WgmmaPlan wgmma{};
   int row_tiles_e8p = 0, row_tiles_e81b = 0;
   // Sums that several blocks add to must be cleared first.
   bool adds() const {
