@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { IN = 64, OUT = 16, CALLS = 20000, ROUNDS = 25 };
+enum { IN = 64, OUT = 16, CALLS = 20000, ROUNDS = 200 };
 
 static void check(glq_status status) {
   if (status == GLQ_OK) return;

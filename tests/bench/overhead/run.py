@@ -3,8 +3,8 @@
 
 usage: run.py --library BUILD/libglq.so.0 [--python PYTHON] [--passes N] [--results FOLDER] [--machine TEXT]
 
-Runs one program per language, each of which prints lines of binding, call, tokens and nanoseconds (the best of 25
-rounds). The best of all passes counts. A language whose tools are missing is left out, and said to be. With --results,
+Runs one program per language, each of which prints lines of binding, call, tokens and nanoseconds (the best
+round). The best of all passes counts. A language whose tools are missing is left out, and said to be. With --results,
 FOLDER gets cpu-overhead.csv and cpu-overhead.md.
 """
 

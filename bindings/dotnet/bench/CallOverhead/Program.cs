@@ -10,7 +10,7 @@ using Glq.Interop;
 
 public static unsafe class Program
 {
-    private const int Repetitions = 25;
+    private const int Repetitions = 100;
 
 #if NET8_0_OR_GREATER
     private const string Runtime = ".NET";

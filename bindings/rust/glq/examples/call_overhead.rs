@@ -8,7 +8,7 @@ use std::time::Instant;
 use glq::{ops, Codebook, Context, Stream, Tensor, View, ViewMut, Workspace};
 
 const CALLS: u32 = 20_000;
-const ROUNDS: u32 = 25;
+const ROUNDS: u32 = 200;
 
 /// Best round.
 fn report(name: &str, tokens: &str, mut call: impl FnMut() -> glq::Result<()>) -> glq::Result<()> {
