@@ -9,12 +9,10 @@
 //     rows  0.. |  warps 0 to 7, 16 rows a stage, all stages of a chunk, then the next chunk
 //     rows R/2. |  warps 8 to 15
 //
-//   stage (2 KiB of a warp's ring): 16 rows x 128 bytes; odd rows have their 64-byte halves swapped, so that the
-//   16-byte
-//                                   loads of a fragment meet all banks
-//   x: a ring of chunks that the block shares, [tokens][512] padded by 64 bytes a row. Warp t starts the copy of token
-//   t;
-//      the copy engine brings it past the weights that wait in the load units.
+//   stage   2 KiB of a warp's ring: 16 rows x 128 bytes; odd rows have their 64-byte halves swapped, so that the
+//           16-byte loads of a fragment meet all banks
+//   x       a ring of chunks that the block shares, [tokens][512] padded by 64 bytes a row. Warp t starts the copy of
+//           token t by the copy engine: a load would come back behind the weights that are on their way.
 //
 // A fragment of x serves all stages of its chunk. Sums are those of gemv_bf16.cu, MMA by MMA, in the same order. At the
 // end each warp puts its sums where its ring was, and the 8 warps' sums are added in ascending warp order.
