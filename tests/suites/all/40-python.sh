@@ -1,5 +1,5 @@
-# The checked-in bindings follow from the headers, and the Python package works with the optimised library; glq.torch has
-# a suite of its own.
+# The checked-in bindings follow from the headers, and the Python package works with the optimised library; glq.torch
+# has a suite of its own.
 if "$GLQ_VENV/bin/python" -B bindings/generate.py --check --except rust; then count 1 0; else count 0 1; fi
 rm -f build/pytest.xml
 GLQ_LIBRARY=$PWD/$GLQ_BUILD/libglq.so.0 PYTHONPATH=$PWD/bindings/python/src \

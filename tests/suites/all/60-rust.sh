@@ -28,8 +28,8 @@ step() {
   fi
 }
 
-# tests TEXT ARGUMENTS... : runs cargo test and counts its cases. Those for GPUs are ignored here: see the suite `rust` of
-# `./dev gpu-test`.
+# tests TEXT ARGUMENTS... : runs cargo test and counts its cases. Those for GPUs are ignored here: see the suite `rust`
+# of `./dev gpu-test`.
 tests() {
   local text=$1 status=0 passed failed ignored
   shift

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Glq.Tests
 {
-    /// <summary>Spans and memory, which Mono's class library does not have.</summary>
+    /// <summary>Spans and memory, which the sources for Mono do without.</summary>
     public class SpanTests
     {
         [Fact]
