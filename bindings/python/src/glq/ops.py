@@ -13,7 +13,7 @@ from ._loader import check, library, new_struct, text
 from .context import Context, Workspace, math_mode, stream_pointer
 from .dtypes import DType
 from .tensor import ArrayLike, Tensor, codebook_number
-from ._view import View, as_rows, view
+from ._view import View, as_rows, dtype_of_array, view
 
 _NULL = ffi.NULL
 
@@ -75,7 +75,7 @@ def _result_dtype(out: Any, dtype: Any, x: View) -> DType:
     if dtype is None and isinstance(out, np.ndarray):
         if x._code == DType.BFLOAT16 and out.dtype == np.uint16:
             return DType.BFLOAT16
-        return DType.of(out.dtype)
+        return dtype_of_array(out)
     return _out_dtype(dtype, x)
 
 
