@@ -12,7 +12,7 @@ from glq._cli import random_weight
 from glq._glq_cffi import ffi
 
 IN, OUT = 64, 16
-ROUNDS, CALLS = 25, 4000
+ROUNDS, CALLS = 60, 2000
 
 
 def nanoseconds(call: Callable[[], Any]) -> float:
