@@ -42,14 +42,44 @@ __device__ __forceinline__ void Butterflies(float (&r)[kCount], uint32_t base, u
   }
 }
 
+// All stages of kCount values, element j and j ^ bit for every bit.
+template <int kCount>
+__device__ __forceinline__ void Butterflies(float (&r)[kCount]) {
+  Butterflies<0, true>(r, 0, 0);
+}
+
+// As above where only the first `inside` values lie in front of the row's end: a butterfly runs exactly if the aligned
+// group of 2 * bit values around it does. (With a row cut into the powers of two of its length, largest first, an
+// aligned group in front of the end lies inside one block, and one across the end in none.) Values behind the end are
+// zero and stay so.
+template <int kCount>
+__device__ __forceinline__ void ButterfliesInside(float (&r)[kCount], int inside) {
+#pragma unroll
+  for (int bit = 1; bit < kCount; bit <<= 1) {
+#pragma unroll
+    for (int group = 0; group < kCount; group += 2 * bit) {
+      if (group + 2 * bit > inside) continue;
+#pragma unroll
+      for (int j = group; j < group + bit; ++j) {
+        const float x = r[j], y = r[j | bit];
+        r[j] = __fadd_rn(x, y);
+        r[j | bit] = __fsub_rn(x, y);
+      }
+    }
+  }
+}
+
 // A chunk of 4096 elements, 512 threads (t = 0..511), 8 elements each. On entry thread t holds elements 8t .. 8t+7
 // of the chunk; on return elements t, t + 512, ..., t + 7 * 512. Four passes of three stages:
 //   pass 1: stages 0-2, in registers (no block is smaller than 16)
 //   pass 2: stages 3-5, after an exchange inside eight threads
 //   pass 3: stages 6-8, after an exchange inside two warps
 //   pass 4: stages 9-11, after an exchange across the block
-// `shared` holds kChunkShared floats; element e lies at e + e / 8, which keeps banks apart. `uniform`: the chunk lies
-// inside blocks of at least 4096, so that every stage runs.
+// `shared` holds kChunkShared floats, 16-byte aligned; element e lies at ChunkSlot(e), which keeps banks apart in every
+// pass and leaves 8 elements of a thread in two pieces of 16 bytes. `uniform`: the chunk lies inside blocks of at least
+// 4096, so that every stage runs. Elements from `dim` on must be zero and stay zero.
+//
+// On return a thread may write the slots of its own elements without a barrier.
 //
 // The kernels that use this run once per launch, on few multiprocessors: what they cost is latency, instructions of a
 // warp times some five cycles. Hence many threads with few elements (16 elements on 256 threads took 1.6 times as
@@ -59,45 +89,47 @@ inline constexpr int kChunkThreads = 512;
 inline constexpr int kChunkRegs = kChunk / kChunkThreads;
 inline constexpr int kChunkShared = kChunk + kChunk / 8;
 
-__device__ __forceinline__ int ChunkSlot(int e) { return e + (e >> 3); }
+__device__ __forceinline__ int ChunkSlot(int e) { return e + ((e >> 5) << 2); }
 
+// Three stages over elements first + (j << kShift), `first` in the aligned group that starts at `group`.
 template <int kShift>
-__device__ __forceinline__ void ChunkPass(float (&r)[kChunkRegs], uint32_t base, uint32_t dim, bool uniform) {
-  if (uniform) {
-    Butterflies<kShift, true>(r, 0, dim);
+__device__ __forceinline__ void ChunkPass(float (&r)[kChunkRegs], int group, int inside, bool uniform) {
+  const int values = (inside - group) >> kShift;
+  if (uniform || values >= kChunkRegs) {
+    Butterflies(r);
   } else {
-    Butterflies<kShift, false>(r, base, dim);
+    ButterfliesInside(r, values);
   }
 }
 
 __device__ __forceinline__ void ChunkFwht(float (&r)[kChunkRegs], float* shared, uint32_t chunk_base, uint32_t dim,
                                           bool uniform, int t) {
-  Butterflies<0, true>(r, 0, dim);
-#pragma unroll
-  for (int j = 0; j < 8; ++j) shared[9 * t + j] = r[j];
+  const int inside = static_cast<int>(dim - chunk_base);
+  Butterflies(r);
+  auto* own = reinterpret_cast<float4*>(shared + ChunkSlot(8 * t));
+  own[0] = make_float4(r[0], r[1], r[2], r[3]);
+  own[1] = make_float4(r[4], r[5], r[6], r[7]);
   __syncwarp();
-  // Element second + 8 j lies at ChunkSlot(second) + 9 j, element third + 64 j at ChunkSlot(third) + 72 j, element
-  // t + 512 j at ChunkSlot(t) + 576 j.
-  const int second = (t >> 3) * 64 + (t & 7);
-  float* slot = shared + ChunkSlot(second);
+  // Elements first + 8 j, + 64 j and + 512 j of the three passes lie at constant distances from the slot of the first.
+  const int eighth = t >> 3, part = t >> 6;
+  float* slot = shared + eighth * ChunkSlot(64) + (t & 7);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) r[j] = slot[9 * j];
-  ChunkPass<3>(r, chunk_base + second, dim, uniform);
+  for (int j = 0; j < 8; ++j) r[j] = slot[ChunkSlot(8 * j)];
+  ChunkPass<3>(r, eighth * 64, inside, uniform);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) slot[9 * j] = r[j];
+  for (int j = 0; j < 8; ++j) slot[ChunkSlot(8 * j)] = r[j];
   __syncthreads();
-  const int third = (t >> 6) * 512 + (t & 63);
-  slot = shared + ChunkSlot(third);
+  slot = shared + part * ChunkSlot(512) + ChunkSlot(t & 63);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) r[j] = slot[72 * j];
-  ChunkPass<6>(r, chunk_base + third, dim, uniform);
+  for (int j = 0; j < 8; ++j) r[j] = slot[ChunkSlot(64 * j)];
+  ChunkPass<6>(r, part * 512, inside, uniform);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) slot[72 * j] = r[j];
+  for (int j = 0; j < 8; ++j) slot[ChunkSlot(64 * j)] = r[j];
   __syncthreads();
   slot = shared + ChunkSlot(t);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) r[j] = slot[576 * j];
-  ChunkPass<9>(r, chunk_base + t, dim, uniform);
+  for (int j = 0; j < 8; ++j) r[j] = slot[ChunkSlot(512 * j)];
+  ChunkPass<9>(r, 0, inside, uniform);
 }
 
 }  // namespace glq

@@ -77,19 +77,20 @@ __device__ __forceinline__ float CombinedElement(const RhtOutputParams& p, const
 }
 
 // Elements first .. first + 7 (a multiple of 8), first + 7 < dim.
-__device__ __forceinline__ void CombinedElements8(const RhtOutputParams& p, const RowSums& s, int token, uint32_t first,
-                                                  float (&r)[8]) {
+__device__ __forceinline__ void CombinedElements8(const RhtOutputParams& p, int token, uint32_t first, float (&r)[8]) {
+  RowSums s;
 #pragma unroll
   for (int stage = 0; stage < kMaxStages; ++stage) {
     if (stage >= p.stages) break;
     const int32_t* sums = p.z[stage] + static_cast<int64_t>(token) * 2 * p.dim + first;
-    const Correction c = CorrectionOf(s, (p.e81b_mask >> stage) & 1);
     int hi[8], lo[8];
 #pragma unroll
     for (int v = 0; v < 2; ++v) {
       *reinterpret_cast<int4*>(hi + 4 * v) = reinterpret_cast<const int4*>(sums)[v];
       *reinterpret_cast<int4*>(lo + 4 * v) = reinterpret_cast<const int4*>(sums + p.dim)[v];
     }
+    if (stage == 0) s = LoadRowSums(p, token);  // behind the first sums, which take longer
+    const Correction c = CorrectionOf(s, (p.e81b_mask >> stage) & 1);
 #pragma unroll
     for (int j = 0; j < 8; ++j) {
       const float sum = StageSum(hi[j], lo[j], c);

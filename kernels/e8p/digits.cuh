@@ -68,4 +68,64 @@ __device__ __forceinline__ int StoredColumns(DigitLayout layout, int dim) {
   return layout == DigitLayout::kUnits ? (dim + 127) / 128 * 128 : dim;
 }
 
+// The digits of 8 adjacent columns: word 0 holds columns 0 2 4 6, word 1 columns 1 3 5 7.
+struct DigitWords {
+  uint32_t hi[2], lo[2];
+};
+
+// Only for an ordinary row (kind 0): |v * factor| stays below 2^15, and adding 1.5 * 2^23 rounds it to an integer, ties
+// to even, in the low bits of the sum.
+__device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float factor) {
+  uint32_t q[8];
+#pragma unroll
+  for (int j = 0; j < 8; ++j) q[j] = __float_as_uint(__fadd_rn(__fmul_rn(v[j], factor), 12582912.0f));
+  DigitWords w;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    w.lo[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), 0x5410);
+  }
+#pragma unroll
+  for (int j = 0; j < 8; ++j) q[j] += 128;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    w.hi[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0051), __byte_perm(q[i + 4], q[i + 6], 0x0051), 0x5410);
+  }
+  return w;
+}
+
+__device__ __forceinline__ int SumOfBytes(const uint32_t (&w)[2]) {
+  return __dp4a(static_cast<int>(w[1]), 0x01010101, __dp4a(static_cast<int>(w[0]), 0x01010101, 0));
+}
+
+// Stores the digits of columns column .. column + 7 where `inside`. To be called by whole warps; lane l holds the l-th
+// group of 8 columns of 256.
+__device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout, int tokens, int dim, int token, int column,
+                                            bool inside, const DigitWords& w) {
+  const int k_tile = column >> 6, group = (column >> 3) & 7, odd = group & 1;
+  if (layout == DigitLayout::kTiles) {
+    // Two lanes make two pieces of 16 bytes: the even one's of hi, the odd one's of lo.
+    const uint32_t theirs0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[0] : w.lo[0], 1);
+    const uint32_t theirs1 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[1] : w.lo[1], 1);
+    if (!inside) return;
+    const int64_t to = DigitPiece(DigitLayout::kTiles, tokens, dim, token, odd, k_tile, group >> 1);
+    *reinterpret_cast<uint4*>(digits + to) =
+        odd ? make_uint4(theirs0, w.lo[0], theirs1, w.lo[1]) : make_uint4(w.hi[0], theirs0, w.hi[1], theirs1);
+    return;
+  }
+  if (!inside) return;
+#pragma unroll
+  for (int digit = 0; digit < 2; ++digit) {
+    const uint32_t even_columns = digit == 0 ? w.hi[0] : w.lo[0], odd_columns = digit == 0 ? w.hi[1] : w.lo[1];
+    if (layout == DigitLayout::kUnits) {
+      uint8_t* to = digits + 4 * (group >> 1);
+      *reinterpret_cast<uint32_t*>(to + DigitPiece(DigitLayout::kUnits, tokens, dim, token, digit, k_tile, odd)) = even_columns;
+      *reinterpret_cast<uint32_t*>(to + DigitPiece(DigitLayout::kUnits, tokens, dim, token, digit, k_tile, 2 + odd)) = odd_columns;
+    } else {
+      const int64_t to = DigitPiece(DigitLayout::kRows, tokens, dim, token, digit, k_tile, 0) + group * 8;
+      *reinterpret_cast<uint2*>(digits + to) = make_uint2(__byte_perm(even_columns, odd_columns, 0x5140),
+                                                          __byte_perm(even_columns, odd_columns, 0x7362));
+    }
+  }
+}
+
 }  // namespace glq::kernels

@@ -1,85 +1,232 @@
-// One row's Hadamard transform by a cluster of thread blocks, shared by the input and the output side.
+// One row's Hadamard transform by thread blocks of a cluster, shared by the input and the output side.
 //
-// A row of D elements is cut into chunks of 4096; block `rank` of the cluster owns chunk `rank`:
+// A row of D elements is cut into chunks of 4096; block `rank` of a cluster of C owns chunk `rank` of the C chunks that
+// the cluster covers:
 //
 //   1. stages 0..11 inside the chunk (common/fwht.cuh)
-//   2. stages 12..14 across chunks: each block reads its 1/C of the columns from all C chunks through
-//      distributed shared memory, so that it ends up with elements  s * 4096 + column,  s = 0..C-1
+//   2. stages 12..14 across chunks: each block sends every block its 1/C of the columns, through distributed shared
+//      memory, and goes on with elements  s * 4096 + column,  s = 0..C-1. A block waits for what it gets and for
+//      nothing else, and none has to stay for the others afterwards, as it would if they came and read.
 //
-// After it a thread holds 8 elements: register m * C + s is element s * 4096 + Column(m).
+// After it a thread holds 8 elements:
+//   C = 1: register j is element t + 512 j
+//   else:  register s * W + m, W = 8 / C, is element s * 4096 + rank * (4096 / C) + W * t + m
 #pragma once
-
-#include <cooperative_groups.h>
 
 #include <cstdint>
 
+#include "common/bulk_copy.cuh"
 #include "common/fwht.cuh"
+#include "common/ptx.cuh"
 
 namespace glq::kernels {
 
-namespace cg = cooperative_groups;
+// Where in the C chunks of its cluster a block and a thread of it are.
+struct RowPlace {
+  int rank;   // of the block, and of its chunk
+  int t;      // of the thread
+  int chunk0; // first chunk of the cluster in the row
+};
 
-// Column inside the chunk of a thread's registers m * C .. m * C + C - 1.
 template <int kCluster>
-__device__ __forceinline__ int Column(int rank, int m) {
-  return rank * (kChunk / kCluster) + static_cast<int>(threadIdx.x) + m * kChunkThreads;
+inline constexpr int kColumns = kChunk / kCluster;  // of every chunk that a block holds after the exchange
+template <int kCluster>
+inline constexpr int kWidth = kChunkRegs / kCluster;  // adjacent ones of them that a thread holds
+
+// Register -> element of the row.
+template <int kCluster>
+__device__ __forceinline__ int ElementIndex(const RowPlace& at, int reg) {
+  if constexpr (kCluster == 1) return at.chunk0 * kChunk + at.t + reg * kChunkThreads;
+  constexpr int kW = kWidth<kCluster>;
+  return (at.chunk0 + reg / kW) * kChunk + at.rank * kColumns<kCluster> + kW * at.t + reg % kW;
 }
 
-template <int kCluster>
-__device__ __forceinline__ uint32_t ElementIndex(int rank, int reg) {
-  return static_cast<uint32_t>((reg % kCluster) * kChunk + Column<kCluster>(rank, reg / kCluster));
-}
-
-// Whether every element of chunk `rank` belongs to a block of at least a chunk.
-__device__ __forceinline__ bool ChunkIsUniform(int rank, uint32_t dim) {
-  const uint32_t end = (static_cast<uint32_t>(rank) + 1) * kChunk;
-  return end <= dim && BlockLog2(end - 1, dim) >= 12;
-}
-
-// On entry thread t holds elements 8t..8t+7 of chunk `rank`.
-template <int kCluster>
-__device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], float* shared, int rank, uint32_t dim) {
-  ChunkFwht(r, shared, static_cast<uint32_t>(rank) * kChunk, dim, ChunkIsUniform(rank, dim), static_cast<int>(threadIdx.x));
-  if constexpr (kCluster > 1) {
+// Distributed shared memory (sm_90); without clusters none of this is reached. Values are sent with st.async, which tells
+// a barrier of the block that gets them: a cluster barrier would have to release and acquire, and that is a memory
+// barrier of the whole GPU and an emptied L1.
+__device__ __forceinline__ void ClusterSync() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    cg::cluster_group cluster = cg::this_cluster();
-    __syncthreads();
-    const int t = static_cast<int>(threadIdx.x);
-#pragma unroll
-    for (int j = 0; j < kChunkRegs; ++j) shared[t + kChunkThreads * j] = r[j];
-    cluster.sync();
-#pragma unroll
-    for (int s = 0; s < kCluster; ++s) {
-      const float* remote = cluster.map_shared_rank(shared, s);
-#pragma unroll
-      for (int m = 0; m < kChunkRegs / kCluster; ++m) r[m * kCluster + s] = remote[Column<kCluster>(rank, m)];
-    }
-#pragma unroll
-    for (int m = 0; m < kChunkRegs / kCluster; ++m) {
-      float part[kCluster];
-#pragma unroll
-      for (int s = 0; s < kCluster; ++s) part[s] = r[m * kCluster + s];
-      Butterflies<12, false>(part, static_cast<uint32_t>(Column<kCluster>(rank, m)), dim);
-#pragma unroll
-      for (int s = 0; s < kCluster; ++s) r[m * kCluster + s] = part[s];
-    }
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
+}
+__device__ __forceinline__ uint32_t InBlock(uint32_t shared, int rank) {
+  uint32_t address = shared;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared), "r"(rank));
+#endif
+  return address;
+}
+// address and barrier: of the same block, from InBlock.
+template <int kOffset = 0>
+__device__ __forceinline__ void Send(uint32_t address, uint32_t v, uint32_t barrier) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0 + %1], %2, [%3];" ::"r"(address), "n"(kOffset),
+               "r"(v), "r"(barrier)
+               : "memory");
+#endif
+}
+// Waits for all that others send, once.
+__device__ __forceinline__ void Receive(uint32_t barrier) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{\n\t.reg .pred done;\n"
+      "RECEIVE_%=:\n\t"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], 0;\n\t"
+      "@!done bra RECEIVE_%=;\n\t}" ::"r"(barrier)
+      : "memory");
+#endif
+}
+
+inline constexpr int kRowWarps = kChunkThreads / 32;
+
+// Shared memory of the transform: `pass` for the stages of the chunk, `columns` [chunk][column] for what the blocks of
+// the cluster send, `scales` of the C chunks, `maxima` [block][warp] for the input side.
+template <int kCluster>
+struct RowShared {
+  alignas(16) float pass[kChunkShared];
+  alignas(16) float columns[kCluster > 1 ? kChunk : 4];
+  alignas(16) float scales[kCluster > 1 ? 8 : 4];
+  alignas(16) uint32_t maxima[kCluster * kRowWarps];
+  alignas(8) uint64_t columns_barrier, maxima_barrier;
+};
+
+// fp32(1 / sqrt(block)) of a chunk inside one block; 1 for a chunk of several blocks or none, see ScalePartial.
+__device__ __forceinline__ float ChunkScale(int chunk, uint32_t dim) {
+  const bool whole = static_cast<uint32_t>(chunk + 1) * kChunk <= dim;
+  return whole ? InvSqrtPow2(BlockLog2(static_cast<uint32_t>(chunk) * kChunk, dim)) : 1.0f;
+}
+
+// Blocks of the cluster that hold elements of the row.
+template <int kCluster>
+__device__ __forceinline__ int SendingBlocks(const RowPlace& at, uint32_t dim) {
+  return min(kCluster, static_cast<int>((dim + kChunk - 1) / kChunk) - at.chunk0);
+}
+
+// What does not depend on the kernels before. All blocks of a cluster must call it, also those without elements.
+template <int kCluster>
+__device__ __forceinline__ void PrepareRow(RowShared<kCluster>& shared, const RowPlace& at, uint32_t dim) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if constexpr (kCluster > 1) {
+    constexpr int kW = kWidth<kCluster>;
+    const int sending = SendingBlocks<kCluster>(at, dim);
+    if (at.t < kCluster) shared.scales[at.t] = ChunkScale(at.chunk0 + at.t, dim);
+    // Nobody sends what lies behind the row. A thread clears what it will read.
+#pragma unroll
+    for (int s = 1; s < kCluster; ++s) {
+      if (s < sending) continue;
+#pragma unroll
+      for (int m = 0; m < kW; ++m) shared.columns[s * kColumns<kCluster> + kW * at.t + m] = 0.0f;
+    }
+    if (at.t == 0) {
+      const uint32_t columns = ptx::SharedAddress(&shared.columns_barrier), maxima = ptx::SharedAddress(&shared.maxima_barrier);
+      ptx::BarrierInit(columns, 1);
+      ptx::BarrierInit(maxima, 1);
+      ptx::BarrierInitFence();
+      ptx::BarrierArriveExpect(columns, static_cast<uint32_t>(sending) * kColumns<kCluster> * 4);
+      ptx::BarrierArriveExpect(maxima, sizeof(shared.maxima));
+    }
+    __syncthreads();
+    ClusterSync();
+  }
+#endif
+}
+
+// A chunk of several blocks: none of them reaches beyond it, so that they can be scaled before the exchange.
+__device__ __forceinline__ void ScalePartial(float (&r)[kChunkRegs], int chunk, int t, uint32_t dim) {
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; ++j) {
+    const uint32_t i = static_cast<uint32_t>(chunk * kChunk + t + kChunkThreads * j);
+    r[j] = __fmul_rn(r[j], InvSqrtPow2(BlockLog2(i, dim)));  // some power of two times the zeros behind the row
   }
 }
 
-// The block's scale of each register's element. One value for all where the row is one block.
+// The transform with its scale. On entry thread t holds elements 8t..8t+7 of chunk `rank`.
 template <int kCluster>
-__device__ __forceinline__ void MultiplyInvSqrt(float (&r)[kChunkRegs], int rank, uint32_t dim) {
-  if ((dim & (dim - 1)) == 0) {
-    const float scale = InvSqrtPow2(31 - __clz(static_cast<int>(dim)));
+__device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kCluster>& shared, const RowPlace& at, uint32_t dim) {
+  const int chunk = at.chunk0 + at.rank, t = at.t;
+  const uint32_t begin = static_cast<uint32_t>(chunk) * kChunk;
+  if (kCluster == 1 || begin < dim) {
+    const bool whole = begin + kChunk <= dim;
+    ChunkFwht(r, shared.pass, begin, dim, whole, t);
+    if (!whole) ScalePartial(r, chunk, t, dim);
+  }
+  if constexpr (kCluster == 1) {
+    const float scale = ChunkScale(chunk, dim);
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) r[j] = __fmul_rn(r[j], scale);
   } else {
+    constexpr int kW = kWidth<kCluster>, kC = kColumns<kCluster>;
+    const uint32_t barrier = ptx::SharedAddress(&shared.columns_barrier);
+    if (begin < dim) {
+      const uint32_t mine = ptx::SharedAddress(shared.columns + at.rank * kC + t);
 #pragma unroll
-    for (int j = 0; j < kChunkRegs; ++j) {
-      r[j] = __fmul_rn(r[j], InvSqrtPow2(BlockLog2(ElementIndex<kCluster>(rank, j), dim)));
+      for (int to = 0; to < kCluster; ++to) {
+        const uint32_t address = InBlock(mine, to), remote_barrier = InBlock(barrier, to);
+        Send(address, __float_as_uint(r[to * kW]), remote_barrier);
+        if constexpr (kW >= 2) Send<4 * kChunkThreads>(address, __float_as_uint(r[to * kW + 1]), remote_barrier);
+        if constexpr (kW >= 4) {
+          Send<8 * kChunkThreads>(address, __float_as_uint(r[to * kW + 2]), remote_barrier);
+          Send<12 * kChunkThreads>(address, __float_as_uint(r[to * kW + 3]), remote_barrier);
+        }
+      }
+    }
+    Receive(barrier);
+    float part[kW][kCluster];
+#pragma unroll
+    for (int s = 0; s < kCluster; ++s) {
+      const float* from = shared.columns + s * kC + kW * t;
+      if constexpr (kW == 4) {
+        const float4 v = *reinterpret_cast<const float4*>(from);
+        part[0][s] = v.x, part[1][s] = v.y, part[2][s] = v.z, part[3][s] = v.w;
+      } else if constexpr (kW == 2) {
+        const float2 v = *reinterpret_cast<const float2*>(from);
+        part[0][s] = v.x, part[1][s] = v.y;
+      } else {
+        part[0][s] = *from;
+      }
+    }
+    const int inside = static_cast<int>(dim / kChunk) - at.chunk0;
+    if (inside >= kCluster) {
+#pragma unroll
+      for (int m = 0; m < kW; ++m) Butterflies(part[m]);
+    } else {
+#pragma unroll
+      for (int m = 0; m < kW; ++m) ButterfliesInside(part[m], inside);
+    }
+#pragma unroll
+    for (int s = 0; s < kCluster; ++s) {
+      const float scale = shared.scales[s];
+#pragma unroll
+      for (int m = 0; m < kW; ++m) r[s * kW + m] = __fmul_rn(part[m][s], scale);
     }
   }
 }
+
+// Whether one of the values is NaN, two an instruction.
+__device__ __forceinline__ bool AnyNan(const float (&r)[kChunkRegs]) {
+  uint32_t any;
+  asm("{ .reg .pred p;\n\t"
+      "setp.nan.f32 p, %1, %2;\n\t"
+      "setp.nan.or.f32 p, %3, %4, p;\n\t"
+      "setp.nan.or.f32 p, %5, %6, p;\n\t"
+      "setp.nan.or.f32 p, %7, %8, p;\n\t"
+      "selp.u32 %0, 1, 0, p; }"
+      : "=r"(any)
+      : "f"(r[0]), "f"(r[1]), "f"(r[2]), "f"(r[3]), "f"(r[4]), "f"(r[5]), "f"(r[6]), "f"(r[7]));
+  return any != 0;
+}
+
+// Has the pointer computed here, in front of a wait: the compiler would leave it for the first use.
+template <typename T>
+__device__ __forceinline__ void ComputeNow(T*& pointer) {
+  asm volatile("" : "+l"(pointer));
+}
+
+// Blocks of a multiprocessor: all threads it can hold, 32 registers each.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 800 && __CUDA_ARCH__ != 900 && (__CUDA_ARCH__ < 1000 || __CUDA_ARCH__ >= 1200)
+inline constexpr int kRowBlocks = 3;
+#else
+inline constexpr int kRowBlocks = 4;
+#endif
 
 }  // namespace glq::kernels

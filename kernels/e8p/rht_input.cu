@@ -5,6 +5,8 @@
 // clusters) and block lists that are not the binary expansion go through rht_large.cu.
 #include "e8p/rht.cuh"
 
+#include <algorithm>
+
 #include "common/launch.h"
 #include "common/ptx.cuh"
 #include "common/scalar.cuh"
@@ -15,119 +17,154 @@
 namespace glq::kernels {
 namespace {
 
-template <int kCluster>
-__global__ void __launch_bounds__(kChunkThreads, 2) RhtInputKernel(const __grid_constant__ RhtInputParams p) {
-  __shared__ float shared[kChunkShared];
-  __shared__ alignas(16) uint8_t staged[2 * kChunk];  // digits of this block's elements
-  [[maybe_unused]] __shared__ uint32_t maxima[kMaxClusterChunks];  // one per block of the cluster
-  __shared__ uint32_t warp_max[kChunkThreads / 32];
-  __shared__ int sums[2];
+constexpr int kClearsPerThread = 2;  // 16 bytes each, so that clearing takes less time than a transform
 
-  const int t = static_cast<int>(threadIdx.x);
-  const int token = static_cast<int>(blockIdx.x / kCluster);
-  const int rank = static_cast<int>(blockIdx.x % kCluster);
-  const uint32_t dim = static_cast<uint32_t>(p.dim);
-  ptx::LetSuccessorStart();
-  const SvPiece sv = LoadSv(p.pretransformed ? nullptr : p.sv, p.dim, rank, t);
+// Block `block` of `blocks` that only clear.
+__device__ __forceinline__ void Clear(const RhtInputParams& p, uint32_t block, uint32_t blocks) {
   ptx::WaitForPredecessor();
-
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kChunkThreads + t; i < p.clear_count / 4;
-       i += static_cast<int64_t>(gridDim.x) * kChunkThreads) {
+  const int64_t count = p.clear_count / 4;
+#pragma unroll 1
+  for (int64_t i = block * kChunkThreads + threadIdx.x; i < count; i += blocks * kChunkThreads) {
     reinterpret_cast<int4*>(p.clear)[i] = make_int4(0, 0, 0, 0);
   }
+}
+
+template <int kCluster>
+__device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace& at, int token, float (&r)[kChunkRegs]) {
+  float* row = p.v + token * p.v_stride;
+  if (AnyNan(r)) {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) r[j] = ToF32Canonical(r[j]);
+  }
+  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
+  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (4 * kW - 1)) == 0;
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; j += kW) {
+    const int i = ElementIndex<kCluster>(at, j);
+    if (i >= p.dim) continue;  // dim is a multiple of 16
+    if (kW == 4 && aligned) {
+      *reinterpret_cast<float4*>(row + i) = make_float4(r[j], r[j + 1], r[j + 2], r[j + 3]);
+    } else if (kW == 2 && aligned) {
+      *reinterpret_cast<float2*>(row + i) = make_float2(r[j], r[j + 1]);
+    } else {
+#pragma unroll
+      for (int m = 0; m < kW; ++m) row[i + m] = r[j + m];
+    }
+  }
+}
+
+// Largest |v| of a thread's values as bits: NaN and infinity order above every finite value.
+__device__ __forceinline__ uint32_t LargestBits(const float (&r)[kChunkRegs]) {
+  float m = fabsf(r[0]);
+#pragma unroll
+  for (int j = 1; j < kChunkRegs; ++j) asm("max.NaN.f32 %0, %0, %1;" : "+f"(m) : "f"(fabsf(r[j])));
+  return __float_as_uint(m) & 0x7FFFFFFFu;
+}
+
+// The values in the order of the block's columns, [chunk][column], 8 adjacent ones per thread afterwards. Before the
+// barrier in between a thread writes slots that only it has read.
+template <int kCluster>
+__device__ __forceinline__ void WriteColumns(float* pass, int t, const float (&r)[kChunkRegs]) {
+  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
+  constexpr int kStep = kCluster == 1 ? kChunkThreads : kColumns<kCluster>;
+  float* slot = pass + ChunkSlot(kW * t);
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; j += kW) {
+    float* to = slot + ChunkSlot(j / kW * kStep);
+    if constexpr (kW == 4) {
+      *reinterpret_cast<float4*>(to) = make_float4(r[j], r[j + 1], r[j + 2], r[j + 3]);
+    } else if constexpr (kW == 2) {
+      *reinterpret_cast<float2*>(to) = make_float2(r[j], r[j + 1]);
+    } else {
+      *to = r[j];
+    }
+  }
+}
+
+template <int kCluster>
+__global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(const __grid_constant__ RhtInputParams p) {
+  __shared__ RowShared<kCluster> shared;
+  __shared__ int sums[2];
+
+  ptx::LetSuccessorStart();
+  const int token = static_cast<int>(blockIdx.x / kCluster);
+  const RowPlace at{static_cast<int>(blockIdx.x % kCluster), static_cast<int>(threadIdx.x), 0};
+  const int t = at.t, lane = t & 31, warp = t >> 5;
+  if (token >= p.tokens) {
+    const uint32_t rows = static_cast<uint32_t>(p.tokens) * kCluster;
+    Clear(p, blockIdx.x - rows, gridDim.x - rows);
+    return;
+  }
+  const uint32_t dim = static_cast<uint32_t>(p.dim);
+  const SvPiece sv = LoadSv(p.sv, p.dim, at.rank, t);
+  if (t < 2) sums[t] = 0;
+  PrepareRow(shared, at, dim);
+  const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * (p.x_type == Scalar::kF32 ? 4 : 2);
+  ComputeNow(row);
+  ptx::WaitForPredecessor();
 
   float r[kChunkRegs];
-  const int64_t x_bytes = p.x_type == Scalar::kF32 ? 4 : 2;
-  const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * x_bytes;
   if (p.pretransformed) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) {
-      const uint32_t i = ElementIndex<kCluster>(rank, j);
-      r[j] = i < dim ? static_cast<const float*>(row)[i] : 0.0f;
+      const int i = ElementIndex<kCluster>(at, j);
+      r[j] = i < p.dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
   } else {
-    LoadRow({row, p.x_type, p.in_features, p.sv}, sv, rank, t, r);
-    RowFwht<kCluster>(r, shared, rank, dim);
-    MultiplyInvSqrt<kCluster>(r, rank, dim);
+    LoadRow({row, p.x_type, p.in_features, p.sv}, sv, at.rank, t, r);
+    RowFwht<kCluster>(r, shared, at, dim);
   }
-
   if (p.v != nullptr) {
-#pragma unroll
-    for (int j = 0; j < kChunkRegs; ++j) {
-      const uint32_t i = ElementIndex<kCluster>(rank, j);
-      if (i < dim) p.v[token * p.v_stride + i] = ToF32Canonical(r[j]);
-    }
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    if constexpr (kCluster > 1) cg::this_cluster().sync();  // others may still read this block's chunk
-#endif
+    StoreRow<kCluster>(p, at, token, r);
     return;
   }
 
-  // The largest |v| of the row, as bits.
-  uint32_t max_bits = 0;
+  // The largest |v| of the row: of every warp of the cluster, to every block.
+  WriteColumns<kCluster>(shared.pass, t, r);
+  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
+  if constexpr (kCluster == 1) {
+    if (lane == 0) shared.maxima[warp] = max_bits;
+    __syncthreads();
+    max_bits = shared.maxima[lane % kRowWarps];
+  } else {
+    const uint32_t barrier = ptx::SharedAddress(&shared.maxima_barrier);
+    if (lane < kCluster) {
+      const uint32_t mine = ptx::SharedAddress(shared.maxima + at.rank * kRowWarps + warp);
+      Send(InBlock(mine, lane), max_bits, InBlock(barrier, lane));
+    }
+    __syncthreads();
+    Receive(barrier);
+    constexpr int kEach = kCluster * kRowWarps / 32;
+    max_bits = 0;
 #pragma unroll
-  for (int j = 0; j < kChunkRegs; ++j) {
-    const bool inside = ElementIndex<kCluster>(rank, j) < dim;
-    max_bits = max(max_bits, inside ? __float_as_uint(r[j]) & 0x7FFFFFFFu : 0u);
+    for (int i = 0; i < kEach; ++i) max_bits = max(max_bits, shared.maxima[kEach * lane + i]);
   }
-  max_bits = __reduce_max_sync(0xFFFFFFFFu, max_bits);
-  if ((t & 31) == 0) warp_max[t >> 5] = max_bits;
-  if (t < 2) sums[t] = 0;
-  __syncthreads();
-  max_bits = __reduce_max_sync(0xFFFFFFFFu, warp_max[t & (kChunkThreads / 32 - 1)]);
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  if constexpr (kCluster > 1) {
-    // Every block writes its maximum to every other; reading after the barrier is local, so that none
-    // has to stay for the others.
-    cg::cluster_group cluster = cg::this_cluster();
-    if (t < kCluster) cluster.map_shared_rank(maxima, t)[rank] = max_bits;
-    cluster.sync();
-#pragma unroll
-    for (int s = 0; s < kCluster; ++s) max_bits = max(max_bits, maxima[s]);
-  }
-#endif
-  const RowScale scale = ScaleOfRow(max_bits);
+  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
 
-  // Staged as [s][column / 64 inside this block][digit][64].
-  constexpr int kColumns = kChunk / kCluster;
-  int sum_hi = 0, sum_lo = 0;
-#pragma unroll
-  for (int j = 0; j < kChunkRegs; ++j) {
-    const bool inside = ElementIndex<kCluster>(rank, j) < dim;
-    const Digits d = inside ? SplitDigits(r[j], scale) : Digits{0, 0};
-    const int s = j % kCluster, column = t + (j / kCluster) * kChunkThreads;
-    const int in_tile = DigitByte(p.layout, column & 63);
-    const int at = (s * kColumns + (column & ~63)) * 2 + in_tile;
-    staged[at] = static_cast<uint8_t>(d.hi);
-    staged[at + 64] = static_cast<uint8_t>(d.lo);
-    sum_hi += d.hi;
-    sum_lo += d.lo;
-  }
-  sum_hi = __reduce_add_sync(0xFFFFFFFFu, sum_hi);
-  sum_lo = __reduce_add_sync(0xFFFFFFFFu, sum_lo);
-  if ((t & 31) == 0) {
-    atomicAdd(&sums[0], sum_hi);
-    atomicAdd(&sums[1], sum_lo);
+  const float* mine = shared.pass + ChunkSlot(kChunkRegs * t);
+  *reinterpret_cast<float4*>(r) = reinterpret_cast<const float4*>(mine)[0];
+  *reinterpret_cast<float4*>(r + 4) = reinterpret_cast<const float4*>(mine)[1];
+  DigitWords words{};
+  if (scale.kind == 0) words = PackDigits(r, scale.factor);
+  const int local = kChunkRegs * t;  // in [chunk][column]
+  const int column = local / kColumns<kCluster> * kChunk + at.rank * kColumns<kCluster> + local % kColumns<kCluster>;
+  StoreDigits(p.digits, p.layout, p.tokens, p.dim, token, column, column < StoredColumns(p.layout, p.dim), words);
+
+  // Both sums of a warp at once: of 256 digits each, |sum| <= 2^15.
+  const int both = __reduce_add_sync(0xFFFFFFFFu, SumOfBytes(words.hi) * 65536 + SumOfBytes(words.lo));
+  if (lane == 0) {
+    const int low = static_cast<int16_t>(both);
+    atomicAdd(&sums[0], (both - low) >> 16);
+    atomicAdd(&sums[1], low);
   }
   __syncthreads();
-  const int stored = StoredColumns(p.layout, p.dim);
-#pragma unroll
-  for (int piece = t; piece < 2 * kChunk / 16; piece += kChunkThreads) {
-    const int s = piece / (2 * kColumns / 16), in_s = piece % (2 * kColumns / 16);
-    const int k_tile = (s * kChunk + rank * kColumns) / 64 + in_s / 8;
-    if (k_tile * 64 < stored) {
-      const int64_t to = DigitPiece(p.layout, p.tokens, p.dim, token, in_s % 8 / 4, k_tile, in_s % 4);
-      *reinterpret_cast<uint4*>(p.digits + to) = *reinterpret_cast<const uint4*>(staged + piece * 16);
-    }
+  TokenHeader* h = p.headers + token;
+  if (t < kMaxClusterChunks && (t == at.rank || (at.rank == 0 && t >= kCluster))) {
+    h->digit_sums[t] = t == at.rank ? make_int2(sums[0], sums[1]) : make_int2(0, 0);
   }
-  if (t == 0) {
-    TokenHeader* h = p.headers + token;
-    h->digit_sums[rank] = make_int2(sums[0], sums[1]);
-    if (rank == 0) {
-      h->t = scale.t;
-      h->kind = scale.kind;
-      for (int i = kCluster; i < kMaxClusterChunks; ++i) h->digit_sums[i] = make_int2(0, 0);
-    }
+  if (at.rank == 0 && t == 32) {
+    h->t = scale.t;
+    h->kind = scale.kind;
   }
 }
 
@@ -141,7 +178,11 @@ int RhtClusterSize(int64_t dim) {
 
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream) {
   const int c = RhtClusterSize(p.dim);
-  LaunchConfig config{dim3(static_cast<unsigned>(p.tokens * c)), dim3(kChunkThreads), 0, c, dependent};
+  // Blocks of their own clear: the row's would take longer for it than for the row.
+  constexpr int64_t kMaxClearing = 128;
+  const int64_t clearing = std::min(kMaxClearing, (p.clear_count / 4 + kClearsPerThread * kChunkThreads - 1) / (kClearsPerThread * kChunkThreads));
+  const int64_t clusters = p.tokens + (clearing + c - 1) / c;
+  LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(kChunkThreads), 0, c, dependent};
   auto* kernel = c == 1 ? RhtInputKernel<1> : c == 2 ? RhtInputKernel<2> : c == 4 ? RhtInputKernel<4> : RhtInputKernel<8>;
   Launch("rht_input", kernel, config, stream, p);
 }

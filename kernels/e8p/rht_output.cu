@@ -1,8 +1,11 @@
 // Output side of the E8P linear: integer sums -> y_rht -> B -> * SU + bias -> y (numerics: steps 5 to 7).
 //
-// One cluster of C blocks of 512 threads per token and weight of the group; see rht.cuh. C fits the largest
-// weight; smaller ones leave some of its blocks without elements.
+// Clusters of C blocks of 512 threads; see rht.cuh. The blocks of a row's transform are independent, so that a cluster
+// covers the largest of them, and the rest of the row (less than that) is a second cluster's: 28672 = 16384 + (8192 + 4096)
+// takes two clusters of 4. One C for all weights of a group; smaller ones leave some blocks without elements.
 #include "e8p/rht.cuh"
+
+#include <algorithm>
 
 #include "common/launch.h"
 #include "common/ptx.cuh"
@@ -13,93 +16,200 @@
 namespace glq::kernels {
 namespace {
 
-// y_rht of elements 8t..8t+7 of chunk `rank`, into registers.
-__device__ __forceinline__ void LoadRow(const RhtOutputParams& p, const RowSums& row, int token, int rank, float (&r)[kChunkRegs]) {
-  const int t = static_cast<int>(threadIdx.x), chunk = rank * kChunk, first = chunk + 8 * t;
-  if (p.stages > 0) {
-    // dim is a multiple of 16: a thread has all of its elements or none.
-    if (first < p.dim) {
-      CombinedElements8(p, row, token, static_cast<uint32_t>(first), r);
+// Elements first .. first + 7 of a row in fp32. dim is a multiple of 16: a thread has all of its elements or none.
+__device__ __forceinline__ void LoadFloats(const float* row, bool aligned, int first, int dim, float (&r)[kChunkRegs]) {
+  if (first >= dim) {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) r[j] = 0.0f;
+  } else if (aligned) {
+    *reinterpret_cast<float4*>(r) = reinterpret_cast<const float4*>(row + first)[0];
+    *reinterpret_cast<float4*>(r + 4) = reinterpret_cast<const float4*>(row + first)[1];
+  } else {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) r[j] = row[first + j];
+  }
+}
+
+// SU of a thread's elements, two fp16 a word; ones without SU. Aligned, and padded to dim, a multiple of 16.
+struct SuPiece {
+  uint32_t halves[kChunkRegs / 2];
+};
+template <int kCluster>
+__device__ __forceinline__ SuPiece LoadSu(const uint16_t* su, const RowPlace& at, int dim) {
+  constexpr uint32_t kOnes = 0x3C003C00u;
+  SuPiece piece{{kOnes, kOnes, kOnes, kOnes}};
+  if (su == nullptr) return piece;
+  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; j += kW) {
+    const int i = ElementIndex<kCluster>(at, j);
+    if (i >= dim) continue;
+    if constexpr (kW == 4) {
+      const uint2 four = __ldg(reinterpret_cast<const uint2*>(su + i));
+      piece.halves[j / 2] = four.x, piece.halves[j / 2 + 1] = four.y;
+    } else if constexpr (kW == 2) {
+      piece.halves[j / 2] = __ldg(reinterpret_cast<const uint32_t*>(su + i));
+    } else {
+      const uint32_t half = __ldg(su + i);
+      piece.halves[j / 2] = j % 2 == 0 ? half : piece.halves[j / 2] | (half << 16);
+    }
+  }
+  return piece;
+}
+
+__device__ __forceinline__ void MultiplySu(float (&r)[kChunkRegs], const SuPiece& su) {
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; j += 2) {
+    const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&su.halves[j / 2]));
+    r[j] = __fmul_rn(r[j], f.x);
+    r[j + 1] = __fmul_rn(r[j + 1], f.y);
+  }
+}
+
+template <bool kBf16>
+__device__ __forceinline__ uint32_t Pack(float low, float high) {
+  if constexpr (kBf16) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const uint32_t*>(&pair);
+  } else {
+    const __half2 pair = __floats2half2_rn(low, high);
+    return *reinterpret_cast<const uint32_t*>(&pair);
+  }
+}
+
+// Values without NaNs. kCluster > 1: every group of kWidth elements is aligned and inside the row, or behind its end.
+template <int kCluster, bool kBf16>
+__device__ __forceinline__ void StoreHalves(uint16_t* row, const RowPlace& at, int end, const float (&r)[kChunkRegs]) {
+  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; j += kW) {
+    const int i = ElementIndex<kCluster>(at, j);
+    if (i >= end) continue;
+    if constexpr (kW == 4) {
+      *reinterpret_cast<uint2*>(row + i) = make_uint2(Pack<kBf16>(r[j], r[j + 1]), Pack<kBf16>(r[j + 2], r[j + 3]));
+    } else if constexpr (kW == 2) {
+      *reinterpret_cast<uint32_t*>(row + i) = Pack<kBf16>(r[j], r[j + 1]);
+    } else {
+      row[i] = static_cast<uint16_t>(Pack<kBf16>(r[j], 0.0f));
+    }
+  }
+}
+template <int kCluster>
+__device__ __forceinline__ void StoreFloats(float* row, const RowPlace& at, int end, const float (&r)[kChunkRegs]) {
+  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; j += kW) {
+    const int i = ElementIndex<kCluster>(at, j);
+    if (i >= end) continue;
+    if constexpr (kW == 4) {
+      *reinterpret_cast<float4*>(row + i) = make_float4(r[j], r[j + 1], r[j + 2], r[j + 3]);
+    } else if constexpr (kW == 2) {
+      *reinterpret_cast<float2*>(row + i) = make_float2(r[j], r[j + 1]);
+    } else {
+      row[i] = r[j];
+    }
+  }
+}
+
+// kSums: some weight of the group comes as sums of stages; otherwise all come as rows in fp32.
+template <int kCluster, bool kSums>
+__global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
+    RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
+  __shared__ RowShared<kCluster> shared;
+  ptx::LetSuccessorStart();
+  const RhtOutputParams& p = group.items[blockIdx.y];
+  const int token = static_cast<int>(blockIdx.x / kCluster);
+  const RowPlace at{static_cast<int>(blockIdx.x % kCluster), static_cast<int>(threadIdx.x), static_cast<int>(blockIdx.z) * kCluster};
+  const int dim = p.dim, end = p.out_features;
+  if (at.chunk0 * kChunk >= dim) return;  // a whole cluster
+
+  // What does not depend on the predecessor.
+  const SuPiece su = LoadSu<kCluster>(p.su, at, dim);
+  const Scalar y_type = p.y_type;
+  auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (y_type == Scalar::kF32 ? 4 : 2);
+  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
+  const bool vectors = ((reinterpret_cast<uintptr_t>(row_out) & (kW * (y_type == Scalar::kF32 ? 4 : 2) - 1)) | (end & (kW - 1))) == 0;
+  const float* bias = p.bias;
+  const float* row_in = p.rows + token * p.rows_stride;
+  const bool aligned_in = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
+  PrepareRow(shared, at, static_cast<uint32_t>(dim));
+  ComputeNow(row_in);
+  ComputeNow(row_out);
+  ptx::WaitForPredecessor();
+
+  float r[kChunkRegs];
+  const int first = (at.chunk0 + at.rank) * kChunk + kChunkRegs * at.t;
+  if (kSums && p.stages > 0) {
+    if (first < dim) {
+      CombinedElements8(p, token, static_cast<uint32_t>(first), r);
     } else {
 #pragma unroll
       for (int j = 0; j < kChunkRegs; ++j) r[j] = 0.0f;
     }
-    return;
+  } else {
+    LoadFloats(row_in, aligned_in, first, dim, r);
   }
-  const float* row_in = p.rows + token * p.rows_stride;
-  const bool vector = first + 8 <= p.dim && (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
+  RowFwht<kCluster>(r, shared, at, static_cast<uint32_t>(dim));
+  MultiplySu(r, su);
+  if (bias != nullptr) {
 #pragma unroll
-  for (int j = 0; j < 2; ++j) {
-    if (vector) {
-      *reinterpret_cast<float4*>(r + 4 * j) = reinterpret_cast<const float4*>(row_in + first)[j];
-    } else {
-#pragma unroll
-      for (int i = 4 * j; i < 4 * j + 4; ++i) r[i] = first + i < p.dim ? row_in[first + i] : 0.0f;
+    for (int j = 0; j < kChunkRegs; ++j) {
+      const int i = ElementIndex<kCluster>(at, j);
+      if (i < end) r[j] = __fadd_rn(r[j], __ldg(bias + i));
     }
   }
-}
-
-__device__ __forceinline__ void StoreElement(const RhtOutputParams& p, void* row, uint32_t i, float v) {
-  if (p.y_type == Scalar::kF32) {
-    static_cast<float*>(row)[i] = ToF32Canonical(v);
+  if (!vectors || AnyNan(r)) {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) {
+      const int i = ElementIndex<kCluster>(at, j);
+      if (i < end) StoreScalar(row_out, y_type, i, r[j]);
+    }
+  } else if (y_type == Scalar::kBF16) {
+    StoreHalves<kCluster, true>(reinterpret_cast<uint16_t*>(row_out), at, end, r);
+  } else if (y_type == Scalar::kF16) {
+    StoreHalves<kCluster, false>(reinterpret_cast<uint16_t*>(row_out), at, end, r);
   } else {
-    static_cast<uint16_t*>(row)[i] = p.y_type == Scalar::kBF16 ? ToBf16Bits(v) : ToF16Bits(v);
+    StoreFloats<kCluster>(reinterpret_cast<float*>(row_out), at, end, r);
   }
 }
 
 template <int kCluster>
-__global__ void __launch_bounds__(kChunkThreads, 2) RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
-  __shared__ float shared[kChunkShared];
-  const RhtOutputParams p = group.items[blockIdx.y];
-  const int token = static_cast<int>(blockIdx.x / kCluster);
-  const int rank = static_cast<int>(blockIdx.x % kCluster);
-  const uint32_t dim = static_cast<uint32_t>(p.dim);
-  void* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (p.y_type == Scalar::kF32 ? 4 : 2);
+auto* KernelOf(bool sums) {
+  return sums ? RhtOutputKernel<kCluster, true> : RhtOutputKernel<kCluster, false>;
+}
 
-  // SU and bias do not depend on the predecessor.
-  float su[kChunkRegs], bias[kChunkRegs];
-#pragma unroll
-  for (int j = 0; j < kChunkRegs; ++j) {
-    const uint32_t i = ElementIndex<kCluster>(rank, j);
-    const bool inside = i < static_cast<uint32_t>(p.out_features);
-    su[j] = inside && p.su != nullptr ? __half2float(__ushort_as_half(__ldg(p.su + i))) : 1.0f;
-    bias[j] = inside && p.bias != nullptr ? __ldg(p.bias + i) : 0.0f;
-  }
-  ptx::LetSuccessorStart();
-  ptx::WaitForPredecessor();
-
-  float r[kChunkRegs];
-  const RowSums row = p.stages > 0 ? LoadRowSums(p, token) : RowSums{};
-  LoadRow(p, row, token, rank, r);
-  RowFwht<kCluster>(r, shared, rank, dim);
-  MultiplyInvSqrt<kCluster>(r, rank, dim);
-#pragma unroll
-  for (int j = 0; j < kChunkRegs; ++j) {
-    const uint32_t i = ElementIndex<kCluster>(rank, j);
-    float v = p.su != nullptr ? __fmul_rn(r[j], su[j]) : r[j];
-    if (p.bias != nullptr) v = __fadd_rn(v, bias[j]);
-    if (i < static_cast<uint32_t>(p.out_features)) StoreElement(p, row_out, i, v);
-  }
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  if constexpr (kCluster > 1) cg::this_cluster().sync();  // others may still read this block's chunk
-#endif
+// Blocks of a cluster for the largest block of a row's transform.
+int OutputClusterSize(int64_t dim) {
+  int64_t largest = 1;
+  while (2 * largest <= dim) largest *= 2;
+  return RhtClusterSize(largest);
 }
 
 }  // namespace
 
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
   int c = 1;
-  for (int i = 0; i < group.count; ++i) c = RhtClusterSize(group.items[i].dim) > c ? RhtClusterSize(group.items[i].dim) : c;
-  LaunchConfig config{dim3(static_cast<unsigned>(group.items[0].tokens * c), static_cast<unsigned>(group.count)),
-                      dim3(kChunkThreads), 0, c, dependent};
-  auto* kernel =
-      c == 1 ? RhtOutputKernel<1> : c == 2 ? RhtOutputKernel<2> : c == 4 ? RhtOutputKernel<4> : RhtOutputKernel<8>;
-  Launch("rht_output", kernel, config, stream, group);
+  int64_t chunks = 1;
+  bool sums = false;
+  for (int i = 0; i < group.count; ++i) {
+    const RhtOutputParams& item = group.items[i];
+    c = std::max(c, OutputClusterSize(item.dim));
+    chunks = std::max<int64_t>(chunks, (item.dim + kChunk - 1) / kChunk);
+    sums |= item.stages > 0;
+  }
+  const dim3 grid(static_cast<unsigned>(group.items[0].tokens * c), static_cast<unsigned>(group.count),
+                  static_cast<unsigned>((chunks + c - 1) / c));
+  auto* kernel = c == 1 ? KernelOf<1>(sums) : c == 2 ? KernelOf<2>(sums) : c == 4 ? KernelOf<4>(sums) : KernelOf<8>(sums);
+  Launch("rht_output", kernel, {grid, dim3(kChunkThreads), 0, c, dependent}, stream, group);
 }
 
 void LoadRhtOutputKernels() {
-  LoadKernels(RhtOutputKernel<1>, RhtOutputKernel<2>, RhtOutputKernel<4>, RhtOutputKernel<8>);
-  PreferSharedMemory(RhtOutputKernel<1>, RhtOutputKernel<2>, RhtOutputKernel<4>, RhtOutputKernel<8>);
+  const auto load = [](auto... kernels) {
+    LoadKernels(kernels...);
+    PreferSharedMemory(kernels...);
+  };
+  load(KernelOf<1>(false), KernelOf<2>(false), KernelOf<4>(false), KernelOf<8>(false));
+  load(KernelOf<1>(true), KernelOf<2>(true), KernelOf<4>(true), KernelOf<8>(true));
 }
 
 }  // namespace glq::kernels
