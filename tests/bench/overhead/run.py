@@ -122,7 +122,7 @@ def main() -> None:
         return
     commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, check=True,
                             stdout=subprocess.PIPE, text=True).stdout.strip()
-    facts = {"commit": commit, "command": "./dev overhead", "machine": options.machine,
+    facts = {"commit": commit, "command": f"tests/bench/overhead/run.py --passes {options.passes}", "machine": options.machine,
              "date": datetime.date.today().isoformat()}
     with (results / "cpu-overhead.csv").open("w", newline="") as file:
         file.writelines(f"# {key}: {value}\n" for key, value in facts.items())
