@@ -25,9 +25,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 RUST, DOTNET = ROOT / "bindings/rust", ROOT / "bindings/dotnet"
 EXPLANATION = """Nanoseconds per call of the smallest fused linear (16 x 64, 2 bits, float32, one thread of the CPU), at
-best. 0 tokens: every check of the call, and no work; that is what a binding costs. 1 token: with the work, about 110 ns
-here. `glq_abi_version` is an empty function: what the language asks for any call into C. The host is shared, and fast or
-slow by turns (1 to 1.6)."""
+best. 0 tokens: every check of the call, and no work; that is what a binding costs. 1 token: with the work, about 110
+ns here. `glq_abi_version` is an empty function: what the language asks for any call into C. The host is shared, and
+fast or slow by turns (1 to 1.6)."""
 
 
 def c(library: pathlib.Path, work: pathlib.Path, _: str) -> list[str]:
@@ -122,8 +122,8 @@ def main() -> None:
         return
     commit = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, check=True,
                             stdout=subprocess.PIPE, text=True).stdout.strip()
-    facts = {"commit": commit, "command": f"tests/bench/overhead/run.py --passes {options.passes}", "machine": options.machine,
-             "date": datetime.date.today().isoformat()}
+    facts = {"commit": commit, "command": f"tests/bench/overhead/run.py --passes {options.passes}",
+             "machine": options.machine, "date": datetime.date.today().isoformat()}
     with (results / "cpu-overhead.csv").open("w", newline="") as file:
         file.writelines(f"# {key}: {value}\n" for key, value in facts.items())
         writer = csv.writer(file, lineterminator="\n")
