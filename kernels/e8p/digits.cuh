@@ -53,8 +53,10 @@ __device__ __forceinline__ int DigitByte(DigitLayout layout, int i) {
 }
 
 // Where piece `piece` (16 bytes, 0..3) of a k tile's digit plane lies.
-__device__ __forceinline__ int64_t DigitPiece(DigitLayout layout, int tokens, int dim, int token, int digit, int k_tile, int piece) {
-  if (layout == DigitLayout::kTiles) return ((static_cast<int64_t>(k_tile) * tokens + token) * 2 + digit) * 64 + piece * 16;
+__device__ __forceinline__ int64_t DigitPiece(DigitLayout layout, int tokens, int dim, int token, int digit, int k_tile,
+                                              int piece) {
+  if (layout == DigitLayout::kTiles)
+    return ((static_cast<int64_t>(k_tile) * tokens + token) * 2 + digit) * 64 + piece * 16;
   const int row = 2 * token + digit;
   if (layout == DigitLayout::kUnits) {
     const int swizzled = ((k_tile & 1) * 4 + piece) ^ (row & 7);
@@ -99,8 +101,8 @@ __device__ __forceinline__ int SumOfBytes(const uint32_t (&w)[2]) {
 
 // Stores the digits of columns column .. column + 7 where `inside`. To be called by whole warps; lane l holds the l-th
 // group of 8 columns of 256.
-__device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout, int tokens, int dim, int token, int column,
-                                            bool inside, const DigitWords& w) {
+__device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout, int tokens, int dim, int token,
+                                            int column, bool inside, const DigitWords& w) {
   const int k_tile = column >> 6, group = (column >> 3) & 7, odd = group & 1;
   if (layout == DigitLayout::kTiles) {
     // Two lanes make two pieces of 16 bytes: the even one's of hi, the odd one's of lo.
@@ -118,12 +120,14 @@ __device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout,
     const uint32_t even_columns = digit == 0 ? w.hi[0] : w.lo[0], odd_columns = digit == 0 ? w.hi[1] : w.lo[1];
     if (layout == DigitLayout::kUnits) {
       uint8_t* to = digits + 4 * (group >> 1);
-      *reinterpret_cast<uint32_t*>(to + DigitPiece(DigitLayout::kUnits, tokens, dim, token, digit, k_tile, odd)) = even_columns;
-      *reinterpret_cast<uint32_t*>(to + DigitPiece(DigitLayout::kUnits, tokens, dim, token, digit, k_tile, 2 + odd)) = odd_columns;
+      *reinterpret_cast<uint32_t*>(to + DigitPiece(DigitLayout::kUnits, tokens, dim, token, digit, k_tile, odd)) =
+          even_columns;
+      *reinterpret_cast<uint32_t*>(to + DigitPiece(DigitLayout::kUnits, tokens, dim, token, digit, k_tile, 2 + odd)) =
+          odd_columns;
     } else {
       const int64_t to = DigitPiece(DigitLayout::kRows, tokens, dim, token, digit, k_tile, 0) + group * 8;
-      *reinterpret_cast<uint2*>(digits + to) = make_uint2(__byte_perm(even_columns, odd_columns, 0x5140),
-                                                          __byte_perm(even_columns, odd_columns, 0x7362));
+      *reinterpret_cast<uint2*>(digits + to) =
+          make_uint2(__byte_perm(even_columns, odd_columns, 0x5140), __byte_perm(even_columns, odd_columns, 0x7362));
     }
   }
 }

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "common/bulk_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/fwht.cuh"
 #include "common/ptx.cuh"
 
@@ -23,9 +24,9 @@ namespace glq::kernels {
 
 // Where in the C chunks of its cluster a block and a thread of it are.
 struct RowPlace {
-  int rank;   // of the block, and of its chunk
-  int t;      // of the thread
-  int chunk0; // first chunk of the cluster in the row
+  int rank;    // of the block, and of its chunk
+  int t;       // of the thread
+  int chunk0;  // first chunk of the cluster in the row
 };
 
 template <int kCluster>
@@ -39,42 +40,6 @@ __device__ __forceinline__ int ElementIndex(const RowPlace& at, int reg) {
   if constexpr (kCluster == 1) return at.chunk0 * kChunk + at.t + reg * kChunkThreads;
   constexpr int kW = kWidth<kCluster>;
   return (at.chunk0 + reg / kW) * kChunk + at.rank * kColumns<kCluster> + kW * at.t + reg % kW;
-}
-
-// Distributed shared memory (sm_90); without clusters none of this is reached. Values are sent with st.async, which tells
-// a barrier of the block that gets them: a cluster barrier would have to release and acquire, and that is a memory
-// barrier of the whole GPU and an emptied L1.
-__device__ __forceinline__ void ClusterSync() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.relaxed.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-__device__ __forceinline__ uint32_t InBlock(uint32_t shared, int rank) {
-  uint32_t address = shared;
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared), "r"(rank));
-#endif
-  return address;
-}
-// address and barrier: of the same block, from InBlock.
-template <int kOffset = 0>
-__device__ __forceinline__ void Send(uint32_t address, uint32_t v, uint32_t barrier) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0 + %1], %2, [%3];" ::"r"(address), "n"(kOffset),
-               "r"(v), "r"(barrier)
-               : "memory");
-#endif
-}
-// Waits for all that others send, once.
-__device__ __forceinline__ void Receive(uint32_t barrier) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile(
-      "{\n\t.reg .pred done;\n"
-      "RECEIVE_%=:\n\t"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], 0;\n\t"
-      "@!done bra RECEIVE_%=;\n\t}" ::"r"(barrier)
-      : "memory");
-#endif
 }
 
 inline constexpr int kRowWarps = kChunkThreads / 32;
@@ -110,7 +75,7 @@ __device__ __forceinline__ void PrepareRow(RowShared<kCluster>& shared, const Ro
     constexpr int kW = kWidth<kCluster>;
     const int sending = SendingBlocks<kCluster>(at, dim);
     if (at.t < kCluster) shared.scales[at.t] = ChunkScale(at.chunk0 + at.t, dim);
-    // Nobody sends what lies behind the row. A thread clears what it will read.
+      // Nobody sends what lies behind the row. A thread clears what it will read.
 #pragma unroll
     for (int s = 1; s < kCluster; ++s) {
       if (s < sending) continue;
@@ -118,7 +83,8 @@ __device__ __forceinline__ void PrepareRow(RowShared<kCluster>& shared, const Ro
       for (int m = 0; m < kW; ++m) shared.columns[s * kColumns<kCluster> + kW * at.t + m] = 0.0f;
     }
     if (at.t == 0) {
-      const uint32_t columns = ptx::SharedAddress(&shared.columns_barrier), maxima = ptx::SharedAddress(&shared.maxima_barrier);
+      const uint32_t columns = ptx::SharedAddress(&shared.columns_barrier),
+                     maxima = ptx::SharedAddress(&shared.maxima_barrier);
       ptx::BarrierInit(columns, 1);
       ptx::BarrierInit(maxima, 1);
       ptx::BarrierInitFence();
@@ -126,7 +92,7 @@ __device__ __forceinline__ void PrepareRow(RowShared<kCluster>& shared, const Ro
       ptx::BarrierArriveExpect(maxima, sizeof(shared.maxima));
     }
     __syncthreads();
-    ClusterSync();
+    ptx::ClusterSyncRelaxed();
   }
 #endif
 }
@@ -142,7 +108,8 @@ __device__ __forceinline__ void ScalePartial(float (&r)[kChunkRegs], int chunk, 
 
 // The transform with its scale. On entry thread t holds elements 8t..8t+7 of chunk `rank`.
 template <int kCluster>
-__device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kCluster>& shared, const RowPlace& at, uint32_t dim) {
+__device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kCluster>& shared, const RowPlace& at,
+                                        uint32_t dim) {
   const int chunk = at.chunk0 + at.rank, t = at.t;
   const uint32_t begin = static_cast<uint32_t>(chunk) * kChunk;
   if (kCluster == 1 || begin < dim) {
@@ -161,16 +128,16 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
       const uint32_t mine = ptx::SharedAddress(shared.columns + at.rank * kC + t);
 #pragma unroll
       for (int to = 0; to < kCluster; ++to) {
-        const uint32_t address = InBlock(mine, to), remote_barrier = InBlock(barrier, to);
-        Send(address, __float_as_uint(r[to * kW]), remote_barrier);
-        if constexpr (kW >= 2) Send<4 * kChunkThreads>(address, __float_as_uint(r[to * kW + 1]), remote_barrier);
+        const uint32_t address = ptx::AddressInBlock(mine, to), remote_barrier = ptx::AddressInBlock(barrier, to);
+        ptx::Send(address, __float_as_uint(r[to * kW]), remote_barrier);
+        if constexpr (kW >= 2) ptx::Send<4 * kChunkThreads>(address, __float_as_uint(r[to * kW + 1]), remote_barrier);
         if constexpr (kW >= 4) {
-          Send<8 * kChunkThreads>(address, __float_as_uint(r[to * kW + 2]), remote_barrier);
-          Send<12 * kChunkThreads>(address, __float_as_uint(r[to * kW + 3]), remote_barrier);
+          ptx::Send<8 * kChunkThreads>(address, __float_as_uint(r[to * kW + 2]), remote_barrier);
+          ptx::Send<12 * kChunkThreads>(address, __float_as_uint(r[to * kW + 3]), remote_barrier);
         }
       }
     }
-    Receive(barrier);
+    ptx::Receive(barrier);
     float part[kW][kCluster];
 #pragma unroll
     for (int s = 0; s < kCluster; ++s) {
@@ -202,28 +169,9 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
   }
 }
 
-// Whether one of the values is NaN, two an instruction.
-__device__ __forceinline__ bool AnyNan(const float (&r)[kChunkRegs]) {
-  uint32_t any;
-  asm("{ .reg .pred p;\n\t"
-      "setp.nan.f32 p, %1, %2;\n\t"
-      "setp.nan.or.f32 p, %3, %4, p;\n\t"
-      "setp.nan.or.f32 p, %5, %6, p;\n\t"
-      "setp.nan.or.f32 p, %7, %8, p;\n\t"
-      "selp.u32 %0, 1, 0, p; }"
-      : "=r"(any)
-      : "f"(r[0]), "f"(r[1]), "f"(r[2]), "f"(r[3]), "f"(r[4]), "f"(r[5]), "f"(r[6]), "f"(r[7]));
-  return any != 0;
-}
-
-// Has the pointer computed here, in front of a wait: the compiler would leave it for the first use.
-template <typename T>
-__device__ __forceinline__ void ComputeNow(T*& pointer) {
-  asm volatile("" : "+l"(pointer));
-}
-
 // Blocks of a multiprocessor: all threads it can hold, 32 registers each.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 800 && __CUDA_ARCH__ != 900 && (__CUDA_ARCH__ < 1000 || __CUDA_ARCH__ >= 1200)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 800 && __CUDA_ARCH__ != 900 && \
+    (__CUDA_ARCH__ < 1000 || __CUDA_ARCH__ >= 1200)
 inline constexpr int kRowBlocks = 3;
 #else
 inline constexpr int kRowBlocks = 4;

@@ -11,8 +11,8 @@
 #include "common/ptx.cuh"
 #include "common/scalar.cuh"
 #include "e8p/digits.cuh"
-#include "e8p/load_row.cuh"
 #include "e8p/launch.h"
+#include "e8p/load_row.cuh"
 
 namespace glq::kernels {
 namespace {
@@ -30,9 +30,10 @@ __device__ __forceinline__ void Clear(const RhtInputParams& p, uint32_t block, u
 }
 
 template <int kCluster>
-__device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace& at, int token, float (&r)[kChunkRegs]) {
+__device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace& at, int token,
+                                         float (&r)[kChunkRegs]) {
   float* row = p.v + token * p.v_stride;
-  if (AnyNan(r)) {
+  if (ptx::AnyNan(r)) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) r[j] = ToF32Canonical(r[j]);
   }
@@ -57,7 +58,7 @@ __device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace
 __device__ __forceinline__ uint32_t LargestBits(const float (&r)[kChunkRegs]) {
   float m = fabsf(r[0]);
 #pragma unroll
-  for (int j = 1; j < kChunkRegs; ++j) asm("max.NaN.f32 %0, %0, %1;" : "+f"(m) : "f"(fabsf(r[j])));
+  for (int j = 1; j < kChunkRegs; ++j) m = ptx::MaxNan(m, fabsf(r[j]));
   return __float_as_uint(m) & 0x7FFFFFFFu;
 }
 
@@ -100,7 +101,7 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   if (t < 2) sums[t] = 0;
   PrepareRow(shared, at, dim);
   const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * (p.x_type == Scalar::kF32 ? 4 : 2);
-  ComputeNow(row);
+  ptx::ComputeNow(row);
   ptx::WaitForPredecessor();
 
   float r[kChunkRegs];
@@ -130,10 +131,10 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
     const uint32_t barrier = ptx::SharedAddress(&shared.maxima_barrier);
     if (lane < kCluster) {
       const uint32_t mine = ptx::SharedAddress(shared.maxima + at.rank * kRowWarps + warp);
-      Send(InBlock(mine, lane), max_bits, InBlock(barrier, lane));
+      ptx::Send(ptx::AddressInBlock(mine, lane), max_bits, ptx::AddressInBlock(barrier, lane));
     }
     __syncthreads();
-    Receive(barrier);
+    ptx::Receive(barrier);
     constexpr int kEach = kCluster * kRowWarps / 32;
     max_bits = 0;
 #pragma unroll
@@ -180,10 +181,14 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
   const int c = RhtClusterSize(p.dim);
   // Blocks of their own clear: the row's would take longer for it than for the row.
   constexpr int64_t kMaxClearing = 128;
-  const int64_t clearing = std::min(kMaxClearing, (p.clear_count / 4 + kClearsPerThread * kChunkThreads - 1) / (kClearsPerThread * kChunkThreads));
+  const int64_t clearing = std::min(
+      kMaxClearing, (p.clear_count / 4 + kClearsPerThread * kChunkThreads - 1) / (kClearsPerThread * kChunkThreads));
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
   LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(kChunkThreads), 0, c, dependent};
-  auto* kernel = c == 1 ? RhtInputKernel<1> : c == 2 ? RhtInputKernel<2> : c == 4 ? RhtInputKernel<4> : RhtInputKernel<8>;
+  auto* kernel = c == 1   ? RhtInputKernel<1>
+                 : c == 2 ? RhtInputKernel<2>
+                 : c == 4 ? RhtInputKernel<4>
+                          : RhtInputKernel<8>;
   Launch("rht_input", kernel, config, stream, p);
 }
 

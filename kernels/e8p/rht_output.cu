@@ -1,8 +1,8 @@
 // Output side of the E8P linear: integer sums -> y_rht -> B -> * SU + bias -> y (numerics: steps 5 to 7).
 //
 // Clusters of C blocks of 512 threads; see rht.cuh. The blocks of a row's transform are independent, so that a cluster
-// covers the largest of them, and the rest of the row (less than that) is a second cluster's: 28672 = 16384 + (8192 + 4096)
-// takes two clusters of 4. One C for all weights of a group; smaller ones leave some blocks without elements.
+// covers the largest of them, and the rest of the row (less than that) is a second cluster's: 28672 = 16384 + (8192 +
+// 4096) takes two clusters of 4. One C for all weights of a group; smaller ones leave some blocks without elements.
 #include "e8p/rht.cuh"
 
 #include <algorithm>
@@ -119,7 +119,8 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   ptx::LetSuccessorStart();
   const RhtOutputParams& p = group.items[blockIdx.y];
   const int token = static_cast<int>(blockIdx.x / kCluster);
-  const RowPlace at{static_cast<int>(blockIdx.x % kCluster), static_cast<int>(threadIdx.x), static_cast<int>(blockIdx.z) * kCluster};
+  const RowPlace at{static_cast<int>(blockIdx.x % kCluster), static_cast<int>(threadIdx.x),
+                    static_cast<int>(blockIdx.z) * kCluster};
   const int dim = p.dim, end = p.out_features;
   if (at.chunk0 * kChunk >= dim) return;  // a whole cluster
 
@@ -128,13 +129,14 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   const Scalar y_type = p.y_type;
   auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (y_type == Scalar::kF32 ? 4 : 2);
   constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
-  const bool vectors = ((reinterpret_cast<uintptr_t>(row_out) & (kW * (y_type == Scalar::kF32 ? 4 : 2) - 1)) | (end & (kW - 1))) == 0;
+  const bool vectors =
+      ((reinterpret_cast<uintptr_t>(row_out) & (kW * (y_type == Scalar::kF32 ? 4 : 2) - 1)) | (end & (kW - 1))) == 0;
   const float* bias = p.bias;
   const float* row_in = p.rows + token * p.rows_stride;
   const bool aligned_in = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
   PrepareRow(shared, at, static_cast<uint32_t>(dim));
-  ComputeNow(row_in);
-  ComputeNow(row_out);
+  ptx::ComputeNow(row_in);
+  ptx::ComputeNow(row_out);
   ptx::WaitForPredecessor();
 
   float r[kChunkRegs];
@@ -158,7 +160,7 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
       if (i < end) r[j] = __fadd_rn(r[j], __ldg(bias + i));
     }
   }
-  if (!vectors || AnyNan(r)) {
+  if (!vectors || ptx::AnyNan(r)) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) {
       const int i = ElementIndex<kCluster>(at, j);
@@ -199,7 +201,10 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t s
   }
   const dim3 grid(static_cast<unsigned>(group.items[0].tokens * c), static_cast<unsigned>(group.count),
                   static_cast<unsigned>((chunks + c - 1) / c));
-  auto* kernel = c == 1 ? KernelOf<1>(sums) : c == 2 ? KernelOf<2>(sums) : c == 4 ? KernelOf<4>(sums) : KernelOf<8>(sums);
+  auto* kernel = c == 1   ? KernelOf<1>(sums)
+                 : c == 2 ? KernelOf<2>(sums)
+                 : c == 4 ? KernelOf<4>(sums)
+                          : KernelOf<8>(sums);
   Launch("rht_output", kernel, {grid, dim3(kChunkThreads), 0, c, dependent}, stream, group);
 }
 
