@@ -39,4 +39,7 @@ __device__ __forceinline__ void BulkCopy(uint32_t shared, const void* global, ui
                : "memory");
 }
 
+// Between ordinary stores to shared memory and bulk copies to the same place.
+__device__ __forceinline__ void BulkCopyFence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
 }  // namespace glq::ptx

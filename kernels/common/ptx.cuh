@@ -34,6 +34,44 @@ __device__ __forceinline__ uint32_t XorAnd(uint32_t a, uint32_t b, uint32_t mask
   return d;
 }
 
+// The larger, NaN if one is.
+__device__ __forceinline__ float MaxNan(float a, float b) {
+  asm("max.NaN.f32 %0, %0, %1;" : "+f"(a) : "f"(b));
+  return a;
+}
+
+// Whether one of the values is NaN, two an instruction.
+__device__ __forceinline__ bool AnyNan(const float (&r)[8]) {
+  uint32_t any;
+  asm("{ .reg .pred p;\n\t"
+      "setp.nan.f32 p, %1, %2;\n\t"
+      "setp.nan.or.f32 p, %3, %4, p;\n\t"
+      "setp.nan.or.f32 p, %5, %6, p;\n\t"
+      "setp.nan.or.f32 p, %7, %8, p;\n\t"
+      "selp.u32 %0, 1, 0, p; }"
+      : "=r"(any)
+      : "f"(r[0]), "f"(r[1]), "f"(r[2]), "f"(r[3]), "f"(r[4]), "f"(r[5]), "f"(r[6]), "f"(r[7]));
+  return any != 0;
+}
+
+// Has the value computed here: the compiler would leave it for the first use, or carry that use across.
+template <typename T>
+__device__ __forceinline__ void ComputeNow(T*& pointer) {
+  asm volatile("" : "+l"(pointer)::"memory");
+}
+__device__ __forceinline__ void ComputeNow(uint32_t& v) { asm volatile("" : "+r"(v)::"memory"); }
+__device__ __forceinline__ void ComputeNow(int& v) { asm volatile("" : "+r"(v)::"memory"); }
+
+// `threads` threads of the block that all name this barrier (1 to 15; __syncthreads is 0).
+template <int kBarrier>
+__device__ __forceinline__ void SyncThreads(int threads) {
+  asm volatile("bar.sync %0, %1;" ::"n"(kBarrier), "r"(threads) : "memory");
+}
+
+__device__ __forceinline__ uint8_t* DynamicShared() {
+  extern __shared__ __align__(128) uint8_t shared[];
+  return shared;
+}
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
@@ -65,6 +103,8 @@ __device__ __forceinline__ uint2 LoadStream64(const void* p) {
   asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
   return v;
 }
+
+__device__ __forceinline__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 __device__ __forceinline__ void CopyAsync16(uint32_t shared, const void* global, bool valid) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(valid ? 16 : 0));

@@ -38,7 +38,7 @@ void LoadStridedCopyKernels() {
 
 int CompiledArchitecture() {
   cudaFuncAttributes attributes;
-  if (cudaFuncGetAttributes(&attributes, StridedCopyKernel<uint8_t>) != cudaSuccess) {
+  if (cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(StridedCopyKernel<uint8_t>)) != cudaSuccess) {
     static_cast<void>(cudaGetLastError());
     return 0;
   }

@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     GemvBf16StreamKernel(const __grid_constant__ GemvBf16Params p, int rows_per_block) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   using L = Layout<kTokens>;
-  extern __shared__ __align__(128) uint8_t shared[];
+  uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), warp = t >> 5, lane = t & 31, row_lane = lane >> 2, q = lane & 3;
   const int half = warp / kColumnWarps, column_warp = warp % kColumnWarps, k = static_cast<int>(p.k);
   const int64_t block_row = static_cast<int64_t>(blockIdx.x) * rows_per_block;
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   // Towards L2 while the predecessor may still write x: nothing is read, and L2 is where its writes end up.
   const uint32_t lines = (static_cast<uint32_t>(k) + 63) / 64;  // of 128 bytes, a row of x
   for (uint32_t i = blockIdx.x * kThreads + t; i < lines * p.tokens; i += gridDim.x * kThreads) {
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(p.x + i / lines * p.ldx + i % lines * 64));
+    ptx::PrefetchL2(p.x + i / lines * p.ldx + i % lines * 64);
   }
   WeightLoader<L::kStages> weights(p, first_row, rows, column_warp, lane, ring);
 #pragma unroll 1

@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
   using Load = std::conditional_t<kE81b, uint2, uint4>;
   constexpr int kTokens = 4 * kBlocks;
   constexpr int kStageBytes = StageBytes(kBlocks);
-  extern __shared__ __align__(128) uint8_t shared[];
+  uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), warp = t >> 5, lane = t & 31;
   const int token0 = static_cast<int>(blockIdx.x) * kTokens;
   const int split = static_cast<int>(blockIdx.z);

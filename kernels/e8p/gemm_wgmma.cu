@@ -19,19 +19,30 @@
 // the same bytes.
 #include "e8p/gemm_wgmma.h"
 
-#include <cooperative_groups.h>
-
 #include "common/bulk_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/launch.h"
 #include "common/ptx.cuh"
 #include "common/wgmma.cuh"
-#include "e8p/combine.cuh"
 #include "e8p/decoder.cuh"
+#include "e8p/token_scale.cuh"
 
 namespace glq::kernels {
 namespace {
 
-namespace cg = cooperative_groups;
+// Places in the block's shared memory, counted from the start of its window: small things first, the decoding tables where PRMT can address them, then the ring, which
+// the swizzle wants at a multiple of 1 KiB.
+constexpr uint32_t kTableAddress = 65536;
+constexpr uint32_t kE81bAddress = 32768;
+constexpr uint32_t kRingAddress = kTableAddress + kTableBytes;
+
+struct Front {
+  TokenScale tokens[128];
+  uint64_t full[12], empty[12], tokens_ready;
+};
+static_assert(sizeof(Front) <= kE81bAddress - 4096);
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 // What is compiled for one number of columns. Registers decide: kColumns / 2 sums a lane, besides some 60.
 template <int kColumnsOfTile>
@@ -42,7 +53,8 @@ struct Tile {
   static constexpr int kWarps = kWarpgroups * 4;
   static constexpr int kConsumers = kWarps * 32;
   static constexpr int kRows = kWarps * kTileRows;
-  static constexpr int kThreads = kConsumers + 128;
+  static constexpr int kThreads = WgmmaThreads(kColumns);
+  static_assert(kThreads == kConsumers + 128);
   // Registers move from the copying warpgroup to the others; a block starts with 65,536 / kThreads each, in eights.
   static constexpr int kConsumerRegs = kWarpgroups == 2 ? 240 : 112;
   static constexpr int kCopierRegs = kWarpgroups == 2 ? 24 : 32;
@@ -55,25 +67,6 @@ struct Tile {
   static constexpr int kPassColumns = kColumns == 256 ? 128 : kColumns;
   static_assert(kPassColumns * kSumPitch * 4 <= kRing * kSlotBytes);
 };
-
-// Places in the block's shared memory, counted from the start of its window: small things first, the decoding tables where PRMT can address them, then the ring, which
-// the swizzle wants at a multiple of 1 KiB.
-constexpr uint32_t kTableAddress = 65536;
-constexpr uint32_t kE81bAddress = 32768;
-constexpr uint32_t kRingAddress = kTableAddress + kTableBytes;
-
-struct alignas(16) TokenScale {
-  float t;
-  int sum_hi, sum_lo, kind;
-};
-
-struct Front {
-  TokenScale tokens[128];
-  uint64_t full[12], empty[12], tokens_ready;
-};
-static_assert(sizeof(Front) <= kE81bAddress - 4096);
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 // One stage of this lane's row tile. The two codebooks' loops are compiled apart: a load whose width is decided at run
 // time is waited for at once.
@@ -136,7 +129,7 @@ __device__ __forceinline__ void DecodeTile(const Decoder& decoder, const uint4& 
 template <int kBlocks>
 __device__ __forceinline__ void MultiplyTile(int (&sums)[kBlocks][4], uint32_t (&low)[4], uint32_t (&high)[4], uint32_t digits) {
 #pragma unroll
-  for (int s = 0; s < 4; ++s) asm volatile("" : "+r"(low[s]), "+r"(high[s])::"memory");
+  for (int s = 0; s < 4; ++s) ptx::ComputeNow(low[s]), ptx::ComputeNow(high[s]);
   ptx::WgmmaFence();
   ptx::WgmmaU8S8(sums, low, ptx::WgmmaDescriptor(digits));
   ptx::WgmmaU8S8(sums, high, ptx::WgmmaDescriptor(digits + ptx::WgmmaOffset(32)));
@@ -193,17 +186,9 @@ __device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const Weig
 #pragma unroll
   for (int j = 0; j < T::kColumns / 8; ++j) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) asm volatile("" : "+r"(sums[j][i])::"memory");
+    for (int i = 0; i < 4; ++i) ptx::ComputeNow(sums[j][i]);
   }
   if (first_lane && previous != 0) ptx::BarrierArrive(previous);
-}
-
-// Steps 5 and 6 for one stage of one element.
-__device__ __forceinline__ float AddStage(int hi, int lo, const TokenScale& token, bool e81b, float k, bool first, float before) {
-  const Correction c = e81b ? Correction{1, 4 * token.sum_hi, 4 * token.sum_lo} : Correction{2, 15 * token.sum_hi, 15 * token.sum_lo};
-  const float z = StageSum(hi, lo, c), scale = __fmul_rn(k, token.t);
-  const float y = first ? __fmul_rn(z, scale) : __fmaf_rn(z, scale, before);
-  return token.kind == 0 ? y : token.kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
 }
 
 // Adds a stage to two rows of y_rht.
@@ -218,10 +203,10 @@ __device__ __forceinline__ void AddStagePair(float* to, int2 hi, int2 lo, const 
 #endif
 
 template <int kColumns>
-__global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const __grid_constant__ WgmmaParams p) {
+__global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const __grid_constant__ WgmmaParams p) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using T = Tile<kColumns>;
-  extern __shared__ __align__(128) uint8_t shared[];
+  uint8_t* shared = ptx::DynamicShared();
   const uint32_t base = ptx::SharedAddress(shared);
   Front& front = *reinterpret_cast<Front*>(shared);
   const uint32_t window = base & 0xFF000000u;  // the upper bits are the block's rank in its cluster
@@ -259,11 +244,7 @@ __global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const
     Lap lap;
     const auto store_tokens = [&] {
       for (int i = lane; i < tokens; i += 32) {
-        const TokenHeader& h = p.headers[token0 + i];
-        int2 sum = make_int2(0, 0);
-#pragma unroll
-        for (int c = 0; c < kMaxClusterChunks; ++c) sum.x += h.digit_sums[c].x, sum.y += h.digit_sums[c].y;
-        front.tokens[i] = {h.t, sum.x, sum.y, h.kind};
+        front.tokens[i] = LoadTokenScale(p.headers[token0 + i]);
       }
       ptx::BarrierArrive(tokens_ready);
     };
@@ -288,8 +269,8 @@ __global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const
       }
       if (p.splits > 1) {
         for (int pass = 0; pass < kColumns / T::kPassColumns; ++pass) {
-          cg::this_cluster().sync();
-          cg::this_cluster().sync();
+          ptx::ClusterSync();
+          ptx::ClusterSync();
         }
       }
     }
@@ -339,12 +320,11 @@ __global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const
       continue;
     }
     // Every block of the cluster has its part of the sums of all rows: shown to the others, added, each for some tokens.
-    cg::cluster_group cluster = cg::this_cluster();
     int* shown = reinterpret_cast<int*>(shared + (ring - base));
 #pragma unroll
     for (int pass = 0; pass < kColumns / T::kPassColumns; ++pass) {
       // The ring is free: all products of this block are done.
-      asm volatile("bar.sync 1, %0;" ::"n"(T::kConsumers) : "memory");
+      ptx::SyncThreads<1>(T::kConsumers);
 #pragma unroll
       for (int j = 0; j < T::kPassColumns / 8; ++j) {
         const int from = pass * (T::kPassColumns / 8) + j;
@@ -352,7 +332,7 @@ __global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const
         *reinterpret_cast<int2*>(to) = make_int2(sums[from][0], sums[from][2]);
         *reinterpret_cast<int2*>(to + T::kSumPitch) = make_int2(sums[from][1], sums[from][3]);
       }
-      cluster.sync();
+      ptx::ClusterSync();
       constexpr int kPairs = T::kRows / 2;  // of rows
       const int first_row = (block - weight.first_block) * T::kRows;
       for (int i = static_cast<int>(threadIdx.x) + split * T::kConsumers; i < T::kPassColumns / 2 * kPairs;
@@ -362,7 +342,7 @@ __global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const
         int2 hi = make_int2(0, 0), lo = make_int2(0, 0);
         const int at = 2 * in_pass * T::kSumPitch + row;
         for (int s = 0; s < p.splits; ++s) {
-          const int* remote = cluster.map_shared_rank(shown, s) + at;
+          const int* remote = ptx::InBlock(shown, s) + at;
           const int2 a = *reinterpret_cast<const int2*>(remote), b = *reinterpret_cast<const int2*>(remote + T::kSumPitch);
           hi.x += a.x, hi.y += a.y, lo.x += b.x, lo.y += b.y;
         }
@@ -370,8 +350,8 @@ __global__ void __launch_bounds__(Tile<kColumns>::kThreads, 1) WgmmaKernel(const
                      front.tokens[token], e81b, k, stage == 0);
       }
       // Bulk copies will write where ordinary stores did.
-      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-      cluster.sync();
+      ptx::BulkCopyFence();
+      ptx::ClusterSync();
     }
   }
 #else
@@ -410,20 +390,16 @@ int WgmmaRoom(int columns, int splits) {
   cudaLaunchAttribute attribute;
   attribute.id = cudaLaunchAttributeClusterDimension;
   attribute.val.clusterDim = {static_cast<unsigned>(splits), 1, 1};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(splits));
-  config.blockDim = dim3(static_cast<unsigned>(WgmmaRows(columns) * 2 + 128));
-  config.dynamicSmemBytes = SharedBytes(columns);
-  config.attrs = &attribute;
-  config.numAttrs = 1;
+  const cudaLaunchConfig_t config{dim3(static_cast<unsigned>(splits)), dim3(static_cast<unsigned>(WgmmaThreads(columns))),
+                                  SharedBytes(columns), nullptr, &attribute, 1};
   int clusters = 0;
-  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, PickKernel(columns), &config), "cudaOccupancyMaxActiveClusters");
+  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(PickKernel(columns)), &config), "cudaOccupancyMaxActiveClusters");
   return clusters * splits;
 }
 
 void LaunchWgmma(const WgmmaParams& p, const WgmmaPlan& plan, bool dependent, cudaStream_t stream) {
   LaunchConfig config{dim3(static_cast<unsigned>(plan.row_blocks * plan.splits), static_cast<unsigned>(plan.token_tiles)),
-                      dim3(static_cast<unsigned>(WgmmaRows(plan.columns) * 2 + 128)), SharedBytes(plan.columns), plan.splits,
+                      dim3(static_cast<unsigned>(WgmmaThreads(plan.columns))), SharedBytes(plan.columns), plan.splits,
                       dependent};
   Launch("e8p_gemm_wgmma", PickKernel(plan.columns), config, stream, p);
 }

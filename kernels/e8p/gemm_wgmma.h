@@ -41,6 +41,8 @@ struct WgmmaPlan {
 
 // Rows of a block; registers and shared memory decide.
 constexpr int WgmmaRows(int columns) { return columns <= 64 ? 256 : 128; }
+// 16 rows a warp, and the copying warpgroup.
+constexpr int WgmmaThreads(int columns) { return WgmmaRows(columns) * 2 + 128; }
 // Units of digits in shared memory, and of weights in a lane's registers.
 constexpr int WgmmaRing(int columns) { return columns <= 64 ? 12 : columns == 128 ? 6 : 3; }
 constexpr int WgmmaAhead(int columns) { return columns <= 64 ? 4 : columns == 128 ? 6 : 3; }

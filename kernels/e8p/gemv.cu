@@ -1,4 +1,4 @@
-// The E8P product for up to 8 tokens: Z[stage][token][digit][row] = sum_k U[row][k] * digit[token][k].
+// The E8P product for up to 8 tokens, with the input transform in front of it where rows are short.
 //
 // Bound by the weight bytes; see layout.h for how they lie. One block of 16 warps per multiprocessor:
 //
@@ -8,27 +8,37 @@
 //   block      :
 //
 // A warp owns NL units (128 columns each) of k for the whole launch, so that its share of the activation
-// digits stays in registers; it walks down the block's row tiles with `kAhead` tiles of loads in flight.
-// Warps that do not fit along k share the row tiles instead. The 16-row sums of the warps meet in shared memory
-// by integer atomics (exact in any order), and leave for global memory once per chunk of tiles: stored
-// where the block has all of k, added atomically where k is split over blocks.
+// digits stays in registers; it walks down the block's row tiles, stage after stage, with `kAhead` tiles of loads in
+// flight. Warps that do not fit along k share the row tiles instead. The 16-row sums of the warps meet in shared memory
+// by integer atomics (exact in any order), and leave it once per chunk of tiles:
+//
+//   combined    a block has all of k and all stages of its rows: y_rht in fp32 (numerics: steps 5 and 6)
+//   otherwise   the sums themselves, added atomically where k is split over blocks
 //
 // Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is about half
 // busy when weights arrive at the speed of memory.
+//
+// Input transform (kChunks > 0): every block does the whole row, redundantly, which saves a launch and its hand-over. Only
+// the plain case of one token, 4096 or 8192 columns and aligned 16-bit activations is compiled in: a kernel runs each of
+// its instructions about once, so that it is its code's way to the multiprocessor that takes time.
 #include <type_traits>
 
+#include "common/fwht.cuh"
 #include "common/launch.h"
 #include "common/ptx.cuh"
 #include "e8p/decoder.cuh"
+#include "e8p/digits.cuh"
 #include "e8p/launch.h"
+#include "e8p/load_row.cuh"
 #include "e8p/params.h"
+#include "e8p/token_scale.cuh"
 
 namespace glq::kernels {
 namespace {
 
 constexpr int kWarps = 16;
 constexpr int kThreads = kWarps * 32;
-
+static_assert(kThreads == kChunkThreads);
 
 // One k tile: four codes a lane, an MMA over the low nibbles and one over the high ones. digits: b0, b1 of each.
 template <bool kE81b, int kBlocks>
@@ -59,80 +69,93 @@ __device__ __forceinline__ void MultiplyTile(const Decoder& decoder, uint32_t ro
   }
 }
 
-// Finds the segment of a row tile. Tiles come in ascending order, so the search continues where it was.
-class SegmentCursor {
- public:
-  __device__ __forceinline__ SegmentCursor(const Segment* segments, int count) : segments_(segments), last_(count - 1) {}
-  __device__ __forceinline__ const Segment& At(int tile) {
-    while (at_ < last_ && tile >= segments_[at_ + 1].first_tile) ++at_;
-    return segments_[at_];
+// The q-th stage of a weight with the given codebook, or -1.
+__device__ __forceinline__ int StageOfSlot(const GemvWeight& w, bool e81b, int q) {
+  for (int s = 0; s < w.stages; ++s) {
+    if (((w.e81b_mask >> s) & 1) == static_cast<int>(e81b) && q-- == 0) return s;
   }
-
- private:
-  const Segment* segments_;
-  int at_ = 0, last_;
-};
-
-// Zeroes or empties the sums of one chunk. Sums lie as [column][chunk_tiles * 16 rows].
-template <int kBlocks>
-__device__ __forceinline__ void FlushSums(const ProductParams& p, int32_t* sums, const Segment* segments, int count,
-                                          int first, int tiles) {
-  SegmentCursor cursor(segments, count);
-  const int rows = tiles * kTileRows, pitch = p.chunk_tiles * kTileRows;
-  for (int row = static_cast<int>(threadIdx.x); row < rows; row += kThreads) {
-    const int tile = first + row / kTileRows;
-    const Segment& s = cursor.At(tile);
-    int32_t* z = s.z + (tile - s.first_tile) * kTileRows + row % kTileRows;
-#pragma unroll
-    for (int c = 0; c < 8 * kBlocks; ++c) {
-      if (c >= 2 * p.tokens) break;
-      const int v = sums[c * pitch + row];
-      sums[c * pitch + row] = 0;
-      int32_t* to = z + static_cast<int64_t>(c) * s.padded_out;
-      if (p.splits == 1) {
-        *to = v;
-      } else {
-        atomicAdd(to, v);
-      }
-    }
-  }
+  return -1;
 }
 
+// Finds the weight of a row tile. Tiles come in ascending order, so the search continues where it was.
+__device__ __forceinline__ int WeightOf(const GemvParams& p, int tile, int index) {
+  while (index + 1 < p.count && tile >= p.weights[index + 1].first_tile) ++index;
+  return index;
+}
+
+// Row tiles of one block, in chunks whose sums fit shared memory.
+struct Share {
+  int begin, end;
+  __device__ __forceinline__ explicit Share(const GemvParams& p) {
+    const int block = static_cast<int>(blockIdx.x);
+    begin = block * p.share.each + min(block, p.share.more);
+    end = begin + p.share.each + (block < p.share.more ? 1 : 0);
+  }
+};
+
+// The weights of one codebook, as this lane loads them: chunk by chunk, slot (stage of the codebook) by slot, row tile by row
+// tile. Every chunk takes a multiple of kAhead steps, so that buffer[a] stands for the same step of every round and no
+// register has to move.
 template <int kUnits, int kBlocks, bool kE81b>
 struct Stream {
   using Load = std::conditional_t<kE81b, uint2, uint4>;
   static constexpr int kAhead = GemvLoadsAhead(kUnits, kBlocks);
 
-  const ProductParams& p;
-  const Segment* segments;
-  int count, begin, end;  // row tiles of this block
-  int first_unit, warp_row, warp_rows;
-  // The next row tile to load, where it lies, and where its segment ends.
-  int next, segment = 0, segment_end = 0;
+  const GemvParams& p;
+  Share share;
+  int slots, first_unit, warp_row, log2_rows;  // 2^log2_rows warps share the row tiles
+  // Steps come in runs: row tiles of one slot and one weight, or nothing. Of the run: where its next step lies (null:
+  // nothing) and how many there still are.
   const Load* source = nullptr;
+  int run = 0;
+  // Where the next run starts: chunk, slot, row tile, and the steps before it in the slot and in the chunk.
+  int chunk, slot = 0, tile, in_slot = 0, in_chunk = 0;
   Load buffer[kAhead][kUnits];
 
-  __device__ __forceinline__ Stream(const ProductParams& params, const Segment* s, int n, const TileShare& share, int unit,
-                                    int row, int rows)
-      : p(params), segments(s), count(n), first_unit(unit), warp_row(row), warp_rows(rows) {
-    const int block = static_cast<int>(blockIdx.x);
-    begin = block * share.each + min(block, share.more);
-    end = begin + share.each + (block < share.more ? 1 : 0);
-    next = begin + warp_row;
+  __device__ __forceinline__ Stream(const GemvParams& params, const Share& s, int unit, int row, int log2)
+      : p(params), share(s), slots(kE81b ? p.slots_e81b : p.slots_e8p), first_unit(unit), warp_row(row), log2_rows(log2),
+        chunk(s.begin), tile(s.begin + row) {}
+
+  __device__ __forceinline__ int Tiles(int first) const { return min(p.chunk_tiles, share.end - first); }
+  __device__ __forceinline__ int StepsPerSlot(int first) const { return (Tiles(first) + (1 << log2_rows) - 1) >> log2_rows; }
+
+  __device__ __forceinline__ void FindRun() {
+    source = nullptr;
+    while (chunk < share.end) {
+      const int chunk_end = chunk + Tiles(chunk), per_slot = StepsPerSlot(chunk);
+      if (slot < slots) {
+        if (tile < chunk_end) {
+          const int index = WeightOf(p, tile, 0);
+          const GemvWeight& w = p.weights[index];
+          const int end = index + 1 < p.count ? min(chunk_end, p.weights[index + 1].first_tile) : chunk_end;
+          const int stage = StageOfSlot(w, kE81b, slot);
+          if (stage >= 0) {
+            source = static_cast<const Load*>(w.stage[stage]) +
+                     (static_cast<int64_t>(tile - w.first_tile) * p.units + first_unit) * 32 + (threadIdx.x & 31);
+          }
+          run = (end - tile + (1 << log2_rows) - 1) >> log2_rows;
+          tile += run << log2_rows, in_slot += run, in_chunk += run;
+          return;
+        }
+        run = per_slot - in_slot;  // other warps have one step more
+        in_chunk += run;
+        ++slot, tile = chunk + warp_row, in_slot = 0;
+        if (run > 0) return;
+      } else {
+        run = (kAhead - in_chunk % kAhead) % kAhead;
+        chunk += p.chunk_tiles, slot = 0, tile = chunk + warp_row, in_slot = 0, in_chunk = 0;
+        if (run > 0) return;
+      }
+    }
+    run = 1 << 30;
   }
 
-  // This lane's first load of the next row tile, or null behind the last one; steps on.
+  // This lane's first load of the next step, or null if there is nothing; steps on.
   __device__ __forceinline__ const Load* Next() {
-    if (next >= end) return nullptr;
-    if (next >= segment_end) {
-      while (segment + 1 < count && next >= segments[segment + 1].first_tile) ++segment;
-      segment_end = segment + 1 < count ? segments[segment + 1].first_tile : end;
-      source = reinterpret_cast<const Load*>(segments[segment].weights) +
-               (static_cast<int64_t>(next - segments[segment].first_tile) * p.units + first_unit) * 32 + (threadIdx.x & 31);
-    }
+    if (run == 0) FindRun();
+    --run;
     const Load* now = source;
-    source += static_cast<int64_t>(warp_rows) * p.units * 32;
-    next += warp_rows;
+    if (source != nullptr) source += static_cast<int64_t>(p.units) * 32 << log2_rows;
     return now;
   }
 
@@ -173,18 +196,16 @@ struct Stream {
     }
   }
 
-  // A chunk is a multiple of kAhead * warp_rows tiles, so that buffer[a] stands for the same step of every
-  // round and no register has to move.
-  __device__ __forceinline__ void Run(const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks], int32_t* sums) {
+  // The chunk that starts at row tile `first`. Sums lie as [slot][column][chunk_tiles * 16 rows].
+  __device__ __forceinline__ void Run(int first, const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks], int32_t* sums) {
     const int pitch = p.chunk_tiles * kTileRows;
-    for (int chunk = begin; chunk < end; chunk += p.chunk_tiles) {
-      const int chunk_end = min(end, chunk + p.chunk_tiles);
-      for (int round = chunk + warp_row; round < chunk_end; round += kAhead * warp_rows) {
+    const int tiles = Tiles(first), per_slot_here = StepsPerSlot(first);
+    int tile = warp_row, left = slots, in_slot = 0;
+    for (int steps = slots * per_slot_here; steps > 0; steps -= kAhead) {
 #pragma unroll
-        for (int a = 0; a < kAhead; ++a) {
-          const int tile = round + a * warp_rows;
-          if (tile >= chunk_end) break;
-          const Load* from = Next();
+      for (int a = 0; a < kAhead; ++a) {
+        const Load* from = Next();
+        if (left > 0 && tile < tiles) {
           int low[kBlocks][4] = {}, high[kBlocks][4] = {};
 #pragma unroll
           for (int i = 0; i < kUnits; ++i) {
@@ -198,36 +219,180 @@ struct Stream {
               MultiplyTile<false, kBlocks>(decoder, w.z, w.w, digits[i][1], low, high);
             }
           }
-          AddTile((tile - chunk) * kTileRows, low, high, sums, pitch);
+          AddTile(tile * kTileRows, low, high, sums, pitch);
+        } else {
+#pragma unroll
+          for (int i = 0; i < kUnits; ++i) buffer[a][i] = LoadUnit(from, i);
         }
+        tile += 1 << log2_rows;
+        if (++in_slot == per_slot_here) in_slot = 0, tile = warp_row, --left, sums += 2 * p.tokens * pitch;
       }
-      __syncthreads();
-      FlushSums<kBlocks>(p, sums, segments, count, chunk, chunk_end - chunk);
-      if (chunk_end < end) __syncthreads();
     }
   }
 };
 
-template <int kUnits, int kBlocks>
-__global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ ProductParams p) {
-  extern __shared__ __align__(128) uint8_t shared[];
-  const int warp = static_cast<int>(threadIdx.x >> 5), lane = static_cast<int>(threadIdx.x & 31);
+// Takes the sums of a chunk out of shared memory and leaves zeros.
+__device__ __forceinline__ void FlushSums(const GemvParams& p, int32_t* sums, const TokenScale* scales, int first, int tiles) {
+  const int rows = tiles * kTileRows, pitch = p.chunk_tiles * kTileRows;
+  for (int i = static_cast<int>(threadIdx.x); i < rows * p.tokens; i += kThreads) {
+    const int token = i / rows, row = i - token * rows, tile = first + row / kTileRows;
+    const GemvWeight& w = p.weights[WeightOf(p, tile, 0)];
+    const int out = (tile - w.first_tile) * kTileRows + row % kTileRows;
+    int e8p = 0, e81b = p.slots_e8p;
+    float y = 0.0f;
+    for (int stage = 0; stage < w.stages; ++stage) {
+      const bool small = (w.e81b_mask >> stage) & 1;
+      if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;
+      int32_t* hi = sums + ((small ? e81b++ : e8p++) * 2 * p.tokens + 2 * token) * pitch + row;
+      int32_t* lo = hi + pitch;
+      if (p.combine) {
+        y = AddStage(*hi, *lo, scales[token], small, w.k[stage], stage == 0, y);
+      } else {
+        int32_t* z = w.z + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * w.padded_out + out;
+        if (p.splits == 1) {
+          z[0] = *hi, z[w.padded_out] = *lo;
+        } else {
+          atomicAdd(z, *hi);
+          atomicAdd(z + w.padded_out, *lo);
+        }
+      }
+      *hi = 0, *lo = 0;
+    }
+    // Slots for which this weight has no stage: what was added there means nothing, and the next chunk starts from zero.
+    const auto clear = [&](int slot, int end) {
+      for (; slot < end; ++slot) {
+        int32_t* unused = sums + (slot * 2 * p.tokens + 2 * token) * pitch + row;
+        unused[0] = 0, unused[pitch] = 0;
+      }
+    };
+    clear(e8p, p.slots_e8p);
+    clear(e81b, p.slots_e8p + p.slots_e81b);
+    if (p.combine) w.rows[static_cast<int64_t>(token) * w.padded_out + out] = y;
+  }
+}
+
+// Shared memory in front of the tables.
+struct Front {
+  TokenScale scales[kGemvMaxTokens];
+  // Of the input transform.
+  uint32_t warp_max[kWarps];
+  int digit_sums[2];
+  int reserved[2];
+};
+static_assert(sizeof(Front) == kGemvFrontBytes);
+
+// A row of kChunks chunks that is one Hadamard block: x -> * SV -> Hadamard -> digits in the order of DigitLayout::kTiles
+// (numerics: steps 1 to 4). `exchange` holds kChunkShared floats.
+template <int kChunks>
+__device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&sv)[kChunks], Front& front, float* exchange,
+                                               uint8_t* digits) {
+  const int t = static_cast<int>(threadIdx.x);
+  uint4 x[kChunks];
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) x[c] = static_cast<const uint4*>(p.x)[c * kChunkThreads + t];
+  float r[kChunks][kChunkRegs];
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    float f[kChunkRegs];
+    UnpackHalves(x[c], p.x_type == Scalar::kBF16, r[c]);
+    UnpackHalves(sv[c], false, f);
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) r[c][j] = __fmul_rn(r[c][j], f[j]);
+    if (c > 0) __syncthreads();
+    ChunkFwht(r[c], exchange, 0, kChunk, true, t);
+  }
+  if constexpr (kChunks == 2) {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) {
+      const float a = r[0][j], b = r[1][j];
+      r[0][j] = __fadd_rn(a, b), r[1][j] = __fsub_rn(a, b);
+    }
+  }
+  const float block_scale = InvSqrtPow2(kChunks == 1 ? 12 : 13);
+  uint32_t max_bits = 0;
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) {
+      r[c][j] = __fmul_rn(r[c][j], block_scale);
+      max_bits = max(max_bits, __float_as_uint(r[c][j]) & 0x7FFFFFFFu);
+    }
+  }
+  max_bits = __reduce_max_sync(0xFFFFFFFFu, max_bits);
+  if ((t & 31) == 0) front.warp_max[t >> 5] = max_bits;
+  if (t < 2) front.digit_sums[t] = 0;
+  __syncthreads();
+  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, front.warp_max[t & (kWarps - 1)]));
+  int sum_hi = 0, sum_lo = 0;
+  // Element t + 512 j of a chunk: the same byte of every eighth k tile.
+  uint8_t* to = digits + t / kTileCols * 2 * kTileCols + DigitByte(DigitLayout::kTiles, t % kTileCols);
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) {
+      const Digits d = SplitDigits(r[c][j], scale);
+      to[(c * kChunk + j * kChunkThreads) * 2] = static_cast<uint8_t>(d.hi);
+      to[(c * kChunk + j * kChunkThreads) * 2 + kTileCols] = static_cast<uint8_t>(d.lo);
+      sum_hi += d.hi;
+      sum_lo += d.lo;
+    }
+  }
+  sum_hi = __reduce_add_sync(0xFFFFFFFFu, sum_hi);
+  sum_lo = __reduce_add_sync(0xFFFFFFFFu, sum_lo);
+  if ((t & 31) == 0) {
+    atomicAdd(&front.digit_sums[0], sum_hi);
+    atomicAdd(&front.digit_sums[1], sum_lo);
+  }
+  __syncthreads();
+  if (t == 0) front.scales[0] = {scale.t, front.digit_sums[0], front.digit_sums[1], scale.kind};
+}
+
+template <int kUnits, int kBlocks, int kChunks, bool kE81b>
+__global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ GemvParams p) {
+  uint8_t* shared = ptx::DynamicShared();
+  const int t = static_cast<int>(threadIdx.x), lane = t & 31;
+  const int warp = __shfl_sync(0xFFFFFFFFu, t >> 5, 0);  // the compiler may keep what depends on it in uniform registers
   const int log2_k = 31 - __clz(p.warps_k);  // warps_k is a power of two
-  const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, warp_rows = kWarps >> log2_k;
+  const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, log2_rows = 4 - log2_k;
   const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
-  const uint32_t sum_bytes = static_cast<uint32_t>(p.chunk_tiles) * kTileRows * 2 * p.tokens * 4;
-  const SharedPlan plan =
-      PlanShared(ptx::SharedAddress(shared), sum_bytes, p.tiles_e8p > 0, p.tiles_e81b > 0, kAlignedTables);
-  auto* sums = reinterpret_cast<int32_t*>(shared);
+  const bool any_e8p = p.slots_e8p > 0, any_e81b = kE81b && p.slots_e81b > 0;
+  const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b, kAlignedTables);
+  // As far as registers go, the second codebook's weights are on their way from the start.
+  constexpr bool kE81bStartsEarly = kE81b && kUnits <= 3 && kBlocks == 1;
+  Front& front = *reinterpret_cast<Front*>(shared);
+  auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
   ptx::LetSuccessorStart();
-  TableWords<kThreads> words(p.tables, p.tiles_e8p > 0, p.tiles_e81b > 0);
-  Stream<kUnits, kBlocks, false> e8p(p, p.segments, p.segments_e8p, p.share_e8p, first_unit, warp_row, warp_rows);
+  const Share share(p);
+  TableWords<kThreads> words(p.tables, any_e8p, any_e81b);
+  Stream<kUnits, kBlocks, false> e8p(p, share, first_unit, warp_row, log2_rows);
+  [[maybe_unused]] Stream<kUnits, kBlocks, true> e81b(p, share, first_unit, warp_row, log2_rows);
   e8p.Start();
-  words.Store(shared, plan, p.tiles_e8p > 0, p.tiles_e81b > 0);
-  for (uint32_t i = threadIdx.x; i < sum_bytes / 4; i += kThreads) sums[i] = 0;
-  ptx::WaitForPredecessor();
+  words.Store(shared, plan, any_e8p, any_e81b);
+  if constexpr (kE81bStartsEarly) {
+    if (any_e81b) e81b.Start();
+  }
+  for (int i = t; i < p.sum_bytes / 4; i += kThreads) sums[i] = 0;
+  const uint8_t* digits_from = p.digits;
+  if constexpr (kChunks > 0) {
+    uint4 sv[kChunks];
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) {
+      constexpr uint32_t kOnes = 0x3C003C00u;
+      sv[c] = p.sv == nullptr ? make_uint4(kOnes, kOnes, kOnes, kOnes) : __ldg(reinterpret_cast<const uint4*>(p.sv) + c * kChunkThreads + t);
+    }
+    ptx::WaitForPredecessor();
+    auto* exchange = reinterpret_cast<float*>(shared + kGemvFrontBytes + p.sum_bytes);
+    uint8_t* to = shared + kGemvFrontBytes + p.sum_bytes + kChunkShared * 4;
+    TransformInput<kChunks>(p, sv, front, exchange, to);
+    digits_from = to;
+  } else {
+    ptx::WaitForPredecessor();
+  }
+  if (kChunks == 0 && p.combine && t < p.tokens) {
+    front.scales[t] = LoadTokenScale(p.headers[t]);
+  }
 
   // digits[unit][k tile][block of 4 tokens]: this lane's piece of MMA column lane / 4.
   uint4 digits[kUnits][2][kBlocks];
@@ -243,62 +408,90 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
         digits[i][h][b] = make_uint4(0, 0, 0, 0);
         if (k_tile * kTileCols < p.dim && token < p.tokens) {
           digits[i][h][b] = *reinterpret_cast<const uint4*>(
-              p.digits + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
+              digits_from + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
         }
       }
     }
   }
   __syncthreads();
   const Decoder decoder(shared, plan);
-  e8p.Run(decoder, digits, sums);
-  if (p.tiles_e81b > 0) {
+  for (int chunk = share.begin; chunk < share.end; chunk += p.chunk_tiles) {
+    if (any_e8p) e8p.Run(chunk, decoder, digits, sums);
+    if constexpr (kE81b) {
+      int32_t* small = sums + p.slots_e8p * 2 * p.tokens * p.chunk_tiles * kTileRows;
+      if constexpr (kE81bStartsEarly) {
+        if (any_e81b) e81b.Run(chunk, decoder, digits, small);
+      } else if (any_e81b) {
+        Share part = share;
+        part.begin = chunk, part.end = min(share.end, chunk + p.chunk_tiles);
+        Stream<kUnits, kBlocks, true> late(p, part, first_unit, warp_row, log2_rows);
+        late.Start();
+        late.Run(chunk, decoder, digits, small);
+      }
+    }
     __syncthreads();
-    Stream<kUnits, kBlocks, true> e81b(p, p.segments + p.segments_e8p, p.segments_e81b, p.share_e81b, first_unit, warp_row,
-                                       warp_rows);
-    e81b.Start();
-    e81b.Run(decoder, digits, sums);
+    FlushSums(p, sums, front.scales, chunk, min(p.chunk_tiles, share.end - chunk));
+    if (chunk + p.chunk_tiles < share.end) __syncthreads();
   }
 }
 
-using Kernel = void (*)(ProductParams);
+using Kernel = void (*)(GemvParams);
 
-template <int kBlocks>
+template <int kBlocks, int kChunks, bool kE81b>
 Kernel PickKernel(int units) {
-  switch (units) {
-    case 1: return GemvKernel<1, kBlocks>;
-    case 2: return GemvKernel<2, kBlocks>;
-    case 3: return GemvKernel<3, kBlocks>;
-    case 4: return GemvKernel<4, kBlocks>;
-    default: break;
-  }
-  if constexpr (kBlocks == 1) {
+  if constexpr (kChunks == 0) {
     switch (units) {
-      case 5: return GemvKernel<5, 1>;
-      case 6: return GemvKernel<6, 1>;
-      case 7: return GemvKernel<7, 1>;
+      case 1: return GemvKernel<1, kBlocks, 0, kE81b>;
+      case 3: return GemvKernel<3, kBlocks, 0, kE81b>;
+      default: break;
+    }
+  }
+  // Rows of 4096 are 16 warps of 2 units, or fewer warps of 4; rows of 8192 are 16 warps of 4 units.
+  if constexpr (kChunks < 2) {
+    if (units == 2) return GemvKernel<2, kBlocks, kChunks, kE81b>;
+  }
+  if (units == 4) return GemvKernel<4, kBlocks, kChunks, kE81b>;
+  if constexpr (kBlocks == 1 && kChunks == 0) {
+    switch (units) {
+      case 5: return GemvKernel<5, 1, 0, kE81b>;
+      case 6: return GemvKernel<6, 1, 0, kE81b>;
+      case 7: return GemvKernel<7, 1, 0, kE81b>;
       default: break;
     }
   }
   return nullptr;
 }
 
-Kernel PickKernel(int units, int blocks) { return blocks == 1 ? PickKernel<1>(units) : PickKernel<2>(units); }
+// Null where there is none.
+Kernel PickKernel(int units, int blocks, int chunks, bool e81b) {
+  if (chunks == 1) return e81b ? PickKernel<1, 1, true>(units) : PickKernel<1, 1, false>(units);
+  if (chunks == 2) return e81b ? PickKernel<1, 2, true>(units) : PickKernel<1, 2, false>(units);
+  if (blocks == 1) return e81b ? PickKernel<1, 0, true>(units) : PickKernel<1, 0, false>(units);
+  return e81b ? PickKernel<2, 0, true>(units) : PickKernel<2, 0, false>(units);
+}
 
 }  // namespace
 
 void LoadGemvKernels(int max_shared_bytes) {
-  for (int blocks = 1; blocks <= 2; ++blocks) {
-    for (int units = 1; units <= GemvMaxUnits(blocks); ++units) {
-      Kernel kernel = PickKernel(units, blocks);
-      LoadKernels(kernel);
-      PreferSharedMemory(kernel);
-      AllowSharedMemory(kernel, max_shared_bytes);
+  for (int units = 1; units <= GemvMaxUnits(1); ++units) {
+    for (int blocks = 1; blocks <= 2; ++blocks) {
+      for (int chunks = 0; chunks <= 2; ++chunks) {
+        for (bool e81b : {false, true}) {
+          Kernel kernel = PickKernel(units, blocks, chunks, e81b);
+          if (kernel == nullptr) continue;
+          LoadKernels(kernel);
+          PreferSharedMemory(kernel);
+          AllowSharedMemory(kernel, max_shared_bytes);
+        }
+      }
     }
   }
 }
 
-void LaunchGemv(const ProductParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
-  Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks);
+bool HasGemvKernel(int units, int blocks, int chunks) { return PickKernel(units, blocks, chunks, false) != nullptr; }
+
+void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
+  Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks, plan.transform_chunks, p.slots_e81b > 0);
   LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads), plan.shared_bytes, 1, dependent};
   Launch("e8p_gemv", kernel, config, stream, p);
 }

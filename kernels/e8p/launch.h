@@ -44,18 +44,24 @@ void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& b
 
 // --- Product, up to 8 tokens ---
 struct GemvPlan {
+  int transform_chunks;  // of a row that the product itself transforms; 0: transformed before
+  bool combine;    // ends with y_rht, not with sums
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
+  int sum_bytes, front_bytes;
   size_t shared_bytes;
 };
 inline constexpr int kGemvWarps = 16;
 inline constexpr int kGemvMaxTokens = 8;
+inline constexpr int kGemvFrontBytes = 8 * 16 + 64 + 16;  // small things in front of the sums
+constexpr int GemvTransformBytes(int chunks) { return (kChunkElements + kChunkElements / 8) * 4 + 2 * chunks * kChunkElements; }  // exchange, digits
 constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4; }
+bool HasGemvKernel(int units, int token_blocks, int transform_chunks);
 // Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow.
 constexpr int GemvLoadsAhead(int units, int token_blocks) {
   return token_blocks == 2 ? (units <= 2 ? 2 : 1) : units == 1 ? 4 : units == 2 ? 3 : units <= 4 ? 2 : 1;
 }
-void LaunchGemv(const ProductParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream);
+void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream);
 
 // --- Product, more tokens ---
 struct GemmPlan {

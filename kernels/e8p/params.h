@@ -70,6 +70,42 @@ struct TileShare {
   int32_t each, more;
 };
 
+// Up to 8 tokens. One weight of a group call.
+struct GemvWeight {
+  const void* stage[kMaxStages];  // layout.h
+  float k[kMaxStages];
+  int32_t* z;          // sums [stage][token][digit][padded_out], or
+  float* rows;         // y_rht [token][padded_out]
+  int32_t first_tile;  // row tiles of the weights before it
+  int32_t padded_out;
+  int32_t stages, e81b_mask;
+};
+
+struct GemvParams {
+  const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
+  int32_t tokens;
+  int32_t dim;             // padded_in
+  int32_t units;           // ceil(dim / 128)
+  int32_t splits;          // blocks that share a row along k
+  int32_t warps_k;         // warps of a block along k
+  TileShare share;
+  int32_t chunk_tiles;     // row tiles whose sums shared memory holds at a time
+  int32_t sum_bytes, front_bytes;    // of these sums; of all in front of the tables
+  int32_t slots_e8p, slots_e81b;     // most stages of each codebook that a weight has; 0: left to another launch
+  bool combine;            // to y_rht instead of sums
+  int32_t count;
+  GemvWeight weights[8];
+  // The activations transformed already ...
+  const uint8_t* digits;   // DigitLayout::kTiles
+  const TokenHeader* headers;
+  // ... or as they come, for the kernel that transforms them.
+  const void* x;
+  Scalar x_type;
+  int64_t x_stride;
+  int32_t in_features;
+  const uint16_t* sv;
+};
+
 struct ProductParams {
   const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   const uint8_t* digits;
@@ -77,11 +113,8 @@ struct ProductParams {
   int32_t dim;         // padded_in
   int32_t units;       // ceil(dim / 128)
   int32_t splits;      // CTAs that share a row along k
-  int32_t warps_k;     // warps of a CTA along k
   int32_t tiles_e8p, tiles_e81b;  // row tiles in all
-  TileShare share_e8p, share_e81b;  // up to 8 tokens
   int32_t segments_e8p, segments_e81b;
-  int32_t chunk_tiles; // row tiles whose sums shared memory holds at a time
   Segment segments[kMaxSegments];  // E8P first
 };
 

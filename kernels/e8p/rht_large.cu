@@ -88,7 +88,7 @@ __global__ void CombineKernel(const __grid_constant__ RhtOutputParams p) {
 
 // Stages 0..11 of one chunk of one row.
 __global__ void __launch_bounds__(kChunkThreads) ChunkKernel(float* buffer, int64_t dim) {
-  __shared__ alignas(16) float shared[kChunkShared];
+  alignas(16) __shared__ float shared[kChunkShared];
   const int t = static_cast<int>(threadIdx.x);
   float* row = buffer + static_cast<int64_t>(blockIdx.y) * dim;
   const int64_t base = static_cast<int64_t>(blockIdx.x) * kChunk;

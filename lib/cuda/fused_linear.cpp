@@ -18,6 +18,8 @@ Matrix Rows(const Matrix& m, int64_t first, int64_t n) {
   return {static_cast<std::byte*>(m.data) + first * m.stride * ElementBytes(m.dtype), m.dtype, n, m.cols, m.stride};
 }
 
+bool IsPlain(const Matrix& x) { return x.dtype != GLQ_DTYPE_F32 && (reinterpret_cast<uintptr_t>(x.data) & 15) == 0; }
+
 kernels::RhtInputParams InputParams(const CudaWeight& w, const Matrix& x) {
   kernels::RhtInputParams p{};
   p.x = x.data;
@@ -46,11 +48,12 @@ kernels::RhtOutputParams OutputParams(const CudaWeight& w, const Matrix& y) {
 }  // namespace
 
 Path FusedLinearRunner::PathOf(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const {
-  return PlanProduct(device_, metas, count, tokens, library_.found()).path;
+  return PlanProduct(device_, metas, count, tokens, true, library_.found()).path;
 }
 
 FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::LinearMeta* const* metas, int count,
-                                                    int64_t tokens, Path path) const {
+                                                    int64_t tokens, const ProductPlan& plan) const {
+  const Path path = plan.path;
   WorkspaceCursor cursor(base);
   Layout l{};
   const int64_t in = metas[0]->padded_in;
@@ -67,7 +70,7 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
   int64_t row_count = 0;
   for (int i = 0; i < count; ++i) {
     const e8p::LinearMeta& m = *metas[i];
-    if (path == Path::kWgmma) {
+    if (plan.combines()) {
       row_count += tokens * m.padded_out;
     } else {
       l.z_count += static_cast<int64_t>(m.stages.size()) * tokens * 2 * m.padded_out;
@@ -97,7 +100,10 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
     }
     // The paths differ in what they need: a workspace for many tokens must do for few.
     for (const int64_t fewer : {tokens, std::min(tokens, int64_t{kernels::kGemvMaxTokens}), std::min(tokens, kExpandTokens - 1)}) {
-      bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, PathOf(part, n, fewer)).bytes);
+      for (const bool plain_rows : {true, false}) {
+        const ProductPlan plan = PlanProduct(device_, part, n, fewer, plain_rows, library_.found());
+        bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
+      }
     }
   }
   return bytes;
@@ -180,32 +186,76 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
     }
     (codebook == e8p::Codebook::kE8P ? p.tiles_e8p : p.tiles_e81b) = tiles;
   }
-  const bool dependent = device_.clusters;
-  if (plan.path == Path::kGemv) {
-    p.splits = plan.gemv.splits;
-    p.warps_k = plan.gemv.warps_k;
-    p.chunk_tiles = plan.gemv.chunk_tiles;
-    p.share_e8p = {p.tiles_e8p / plan.gemv.blocks, p.tiles_e8p % plan.gemv.blocks};
-    p.share_e81b = {p.tiles_e81b / plan.gemv.blocks, p.tiles_e81b % plan.gemv.blocks};
-    if (device_.aligned_tables || p.tiles_e81b == 0) {
-      kernels::LaunchGemv(p, plan.gemv, dependent, stream);
-      return;
-    }
-    // Both tables do not fit beside each other here: one launch each.
-    kernels::ProductParams first = p, second = p;
-    first.tiles_e81b = first.segments_e81b = 0, first.share_e81b = {};
-    second.tiles_e8p = second.segments_e8p = 0, second.share_e8p = {};
-    std::copy(p.segments + p.segments_e8p, p.segments + p.segments_e8p + p.segments_e81b, second.segments);
-    kernels::LaunchGemv(first, plan.gemv, dependent, stream);
-    kernels::LaunchGemv(second, plan.gemv, dependent, stream);
-    return;
-  }
   p.splits = plan.gemm_e8p.splits;
-  kernels::LaunchGemm(p, plan.gemm_e8p, false, dependent, stream);
+  kernels::LaunchGemm(p, plan.gemm_e8p, false, device_.clusters, stream);
   if (p.tiles_e81b > 0) {
     p.splits = plan.gemm_e81b.splits;
-    kernels::LaunchGemm(p, plan.gemm_e81b, true, dependent, stream);
+    kernels::LaunchGemm(p, plan.gemm_e81b, true, device_.clusters, stream);
   }
+}
+
+void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
+                                     const Matrix& x, cudaStream_t stream) const {
+  const int64_t tokens = x.rows;
+  const kernels::RhtInputParams in = InputParams(*weights[0], x);
+  kernels::GemvParams p{};
+  p.tables = tables_;
+  p.tokens = in.tokens;
+  p.dim = in.dim;
+  p.units = static_cast<int32_t>((in.dim + kernels::kUnitCols - 1) / kernels::kUnitCols);
+  p.splits = plan.gemv.splits;
+  p.warps_k = plan.gemv.warps_k;
+  p.chunk_tiles = plan.gemv.chunk_tiles;
+  p.sum_bytes = plan.gemv.sum_bytes;
+  p.front_bytes = plan.gemv.front_bytes;
+  p.combine = plan.gemv.combine;
+  p.digits = layout.digits;
+  p.headers = layout.headers;
+  p.x = in.x;
+  p.x_type = in.x_type;
+  p.x_stride = in.x_stride;
+  p.in_features = in.in_features;
+  p.sv = in.sv;
+  p.count = count;
+  int32_t* z = layout.z;
+  float* rows = layout.rows;
+  int32_t tiles = 0;
+  for (int i = 0; i < count; ++i) {
+    const e8p::LinearMeta& m = weights[i]->meta();
+    kernels::GemvWeight& w = p.weights[i];
+    int32_t slots_e8p = 0, slots_e81b = 0;
+    w.stages = static_cast<int32_t>(m.stages.size());
+    for (int s = 0; s < w.stages; ++s) {
+      const e8p::Stage& stage = m.stages[static_cast<size_t>(s)];
+      w.stage[s] = weights[i]->stage(s);
+      w.k[s] = stage.k;
+      if (stage.codebook == e8p::Codebook::kE81B) w.e81b_mask |= 1 << s;
+      ++(stage.codebook == e8p::Codebook::kE8P ? slots_e8p : slots_e81b);
+    }
+    w.z = z;
+    w.rows = rows;
+    w.first_tile = tiles;
+    w.padded_out = static_cast<int32_t>(m.padded_out);
+    tiles += static_cast<int32_t>(m.padded_out / kernels::kTileRows);
+    p.slots_e8p = std::max(p.slots_e8p, slots_e8p);
+    p.slots_e81b = std::max(p.slots_e81b, slots_e81b);
+    if (plan.gemv.combine) {
+      rows += tokens * m.padded_out;
+    } else {
+      z += w.stages * 2 * tokens * m.padded_out;
+    }
+  }
+  p.share = {tiles / plan.gemv.blocks, tiles % plan.gemv.blocks};
+  if (device_.aligned_tables || p.slots_e8p == 0 || p.slots_e81b == 0) {
+    kernels::LaunchGemv(p, plan.gemv, device_.clusters, stream);
+    return;
+  }
+  // Both tables do not fit beside each other here: one launch each.
+  kernels::GemvParams first = p, second = p;
+  first.slots_e81b = 0;
+  second.slots_e8p = 0;
+  kernels::LaunchGemv(first, plan.gemv, device_.clusters, stream);
+  kernels::LaunchGemv(second, plan.gemv, device_.clusters, stream);
 }
 
 void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
@@ -213,8 +263,8 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   const e8p::LinearMeta* metas[kMaxGroup];
   for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta();
   const int64_t tokens = x.rows;
-  const ProductPlan plan = PlanProduct(device_, metas, count, tokens, library_.found());
-  const Layout layout = LayOut(workspace, metas, count, tokens, plan.path);
+  const ProductPlan plan = PlanProduct(device_, metas, count, tokens, transform && IsPlain(x), library_.found());
+  const Layout layout = LayOut(workspace, metas, count, tokens, plan);
   const bool dependent = device_.clusters;
 
   kernels::RhtInputParams in = InputParams(*weights[0], x);
@@ -227,11 +277,13 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
   if (layout.input_buffer != nullptr) {
     kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
-  } else {
+  } else if (plan.path != Path::kGemv || plan.gemv.transform_chunks == 0) {
     kernels::LaunchRhtInput(in, dependent, stream);
   }
 
-  if (plan.path == Path::kWgmma) {
+  if (plan.path == Path::kGemv) {
+    MultiplyGemv(plan, weights, count, layout, x, stream);
+  } else if (plan.path == Path::kWgmma) {
     MultiplyWgmma(plan, weights, count, layout, tokens, stream);
   } else {
     // One weight of one stage stays expanded from slice to slice.
@@ -247,7 +299,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     out.rows = rows;
     out.rows_stride = metas[i]->padded_out;
     out.signed_sums = plan.path == Path::kExpand;
-    out.stages = plan.path == Path::kWgmma ? 0 : static_cast<int32_t>(metas[i]->stages.size());
+    out.stages = plan.combines() ? 0 : static_cast<int32_t>(metas[i]->stages.size());
     if (rows != nullptr) rows += tokens * metas[i]->padded_out;
     for (int s = 0; s < out.stages; ++s) {
       const e8p::Stage& stage = metas[i]->stages[static_cast<size_t>(s)];
@@ -364,7 +416,7 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const e8p::LinearMeta* list = &meta;
   const uint64_t id = 0;
   const int64_t slice = std::max<int64_t>(1, std::min(tokens, kSliceTokens));
-  const ProductPlan plan = PlanProduct(device_, &list, 1, slice, library_.found());
+  const ProductPlan plan = PlanProduct(device_, &list, 1, slice, true, library_.found());
   int64_t bytes = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
   const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks) -> std::string {

@@ -48,12 +48,12 @@ class FusedLinearRunner {
     int64_t z_count;
     float* input_buffer;  // null if the rows fit a cluster
     float* output_buffer; // the same for any of the outputs
-    float* rows;          // y_rht of all weights, one after another; null unless the path is kWgmma
+    float* rows;          // y_rht of all weights, one after another; null unless the product ends with it
     int8_t* expanded;     // one stage, null unless the path is kExpand
     void* library_workspace;
     size_t bytes;
   };
-  Layout LayOut(void* base, const e8p::LinearMeta* const* metas, int count, int64_t tokens, Path path) const;
+  Layout LayOut(void* base, const e8p::LinearMeta* const* metas, int count, int64_t tokens, const ProductPlan& plan) const;
   Path PathOf(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const;
 
   // One slice of weights that share the transform. `transform`: false for Matmul.
@@ -63,6 +63,8 @@ class FusedLinearRunner {
                  bool transform, cudaStream_t stream) const;
   void MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
                      cudaStream_t stream) const;
+  void MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, const Matrix& x,
+                    cudaStream_t stream) const;
   void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
                 bool expand, cudaStream_t stream) const;
 

@@ -23,45 +23,83 @@ uint32_t FrontLimit(const DeviceTraits& device) {
                                : static_cast<uint32_t>(device.max_shared_bytes) - kernels::kTableBytes - 1024;
 }
 
-GemvPlan PlanGemv(const DeviceTraits& device, int64_t units, int tiles_e8p, int tiles_e81b, int64_t tokens) {
+// Row tiles over all weights, and the most stages of each codebook that one of them has.
+struct Rows {
+  int tiles = 0, slots_e8p = 0, slots_e81b = 0;
+};
+
+Rows CountRows(const e8p::LinearMeta* const* metas, int count) {
+  Rows r;
+  for (int i = 0; i < count; ++i) {
+    r.tiles += static_cast<int>(metas[i]->padded_out / kernels::kTileRows);
+    int e8p = 0, e81b = 0;
+    for (const e8p::Stage& s : metas[i]->stages) ++(s.codebook == e8p::Codebook::kE8P ? e8p : e81b);
+    r.slots_e8p = std::max(r.slots_e8p, e8p);
+    r.slots_e81b = std::max(r.slots_e81b, e81b);
+  }
+  return r;
+}
+
+// `chunks`: of 4096 elements, of the row that every block transforms itself; no plan (0 blocks) where that cannot be.
+GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int64_t tokens, int chunks) {
+  const int64_t units = CeilDiv(dim, kernels::kUnitCols);
   const int token_blocks = tokens <= 4 ? 1 : 2;
   // Blocks fill the registers of their multiprocessor. A few stay free, so that the output transform can be on the
   // machine, its prologue done, before the product ends. Row counts of real layers divide by what is left.
   const int multiprocessors = device.multiprocessors > 64 ? device.multiprocessors / 4 * 4 - kSparedMultiprocessors
                                                           : device.multiprocessors;
+  const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
+  const int64_t slots = rows.slots_e8p + rows.slots_e81b;
+  const int64_t fixed = kernels::kGemvFrontBytes + (chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0);
+  const int64_t tile_bytes = kernels::kTileRows * 2 * tokens * 4 * slots;
+  // A chunk of row tiles is a number of whole rounds of loads.
+  const auto round = [token_blocks](int n, int warps_k) {
+    return kernels::GemvLoadsAhead(n, token_blocks) * (kernels::kGemvWarps / warps_k);
+  };
+  const int64_t room = FrontLimit(device) - fixed;
   GemvPlan best{};
   double best_cost = 1e30;
   for (int warps_k : {16, 8, 4}) {
     for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) {
+      if (!kernels::HasGemvKernel(n, token_blocks, chunks) || round(n, warps_k) * tile_bytes > room) continue;
       const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
-      if (splits > multiprocessors) continue;
+      if (splits > multiprocessors || (chunks > 0 && splits > 1)) continue;
       const int warp_rows = kernels::kGemvWarps / warps_k;
-      const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, std::max(tiles_e8p, tiles_e81b)));
+      const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
       // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
       // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which
       // every row of warps reads from the L2 at 32 bytes a cycle.
-      const auto steps = [&](int tiles) { return static_cast<double>(CeilDiv(CeilDiv(tiles, blocks), warp_rows)); };
-      const double cost = (steps(tiles_e8p) + 0.6 * steps(tiles_e81b)) * (n + 0.4) + (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
+      const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
+      const double cost = steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) +
+                          (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
                           static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
       if (cost < best_cost - 1e-9) {
         best_cost = cost;
         best.units_per_warp = n;
-        best.token_blocks = token_blocks;
         best.warps_k = warps_k;
         best.splits = static_cast<int>(splits);
         best.blocks = static_cast<int>(blocks);
       }
     }
   }
-  const int step = kernels::GemvLoadsAhead(best.units_per_warp, token_blocks) * (kernels::kGemvWarps / best.warps_k);
-  const int64_t blocks = best.blocks;
-  const int64_t tile_bytes = kernels::kTileRows * 2 * tokens * 4;
-  const int64_t wanted = CeilDiv(std::max(tiles_e8p, tiles_e81b), blocks);
-  const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, FrontLimit(device)) / tile_bytes / step);
+  if (best.blocks == 0) return best;
+  best.token_blocks = token_blocks;
+  best.transform_chunks = chunks;
+  // Without room for all tables beside each other the codebooks are launched one after the other, and meet in the sums.
+  best.combine = best.splits == 1 && (device.aligned_tables || !(e8p && e81b));
+  const int64_t step = round(best.units_per_warp, best.warps_k), wanted = CeilDiv(rows.tiles, best.blocks);
+  const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, room) / tile_bytes / step);
   best.chunk_tiles = static_cast<int>(std::min(CeilDiv(wanted, step), limit) * step);
-  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.chunk_tiles * tile_bytes), tiles_e8p > 0,
-                                           tiles_e81b > 0, device.aligned_tables);
+  best.sum_bytes = static_cast<int>(best.chunk_tiles * tile_bytes);
+  best.front_bytes = static_cast<int>(fixed + best.sum_bytes);
+  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables);
   return best;
+}
+
+// Chunks of the row if every block of the product transforms it (kernels/e8p/gemv.cu), else 0.
+int TransformChunks(const e8p::LinearMeta& meta, int64_t tokens, bool plain_rows) {
+  if (!plain_rows || tokens != 1 || meta.in_features != meta.padded_in || meta.in_blocks.size() != 1) return 0;
+  return meta.padded_in == kernels::kChunkElements ? 1 : meta.padded_in == 2 * kernels::kChunkElements ? 2 : 0;
 }
 
 WgmmaPlan PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t units, int64_t tokens) {
@@ -122,9 +160,10 @@ bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int6
 }
 
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
-                        bool library_product) {
+                        bool plain_rows, bool library_product) {
   ProductPlan plan;
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
+  const Rows rows = CountRows(metas, count);
   for (int i = 0; i < count; ++i) {
     for (const e8p::Stage& s : metas[i]->stages) {
       (s.codebook == e8p::Codebook::kE8P ? plan.row_tiles_e8p : plan.row_tiles_e81b) +=
@@ -133,7 +172,9 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
   }
   if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;
-    plan.gemv = PlanGemv(device, units, plan.row_tiles_e8p, plan.row_tiles_e81b, tokens);
+    const int chunks = TransformChunks(*metas[0], tokens, plain_rows);
+    if (chunks > 0) plan.gemv = PlanGemv(device, metas[0]->padded_in, rows, tokens, chunks);
+    if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = PlanGemv(device, metas[0]->padded_in, rows, tokens, 0);
   } else if (tokens >= kExpandTokens && library_product) {
     plan.path = Path::kExpand;
   } else if (device.wgmma) {
@@ -151,9 +192,9 @@ std::string Describe(const ProductPlan& plan) {
   char text[512];
   if (plan.path == Path::kGemv) {
     std::snprintf(text, sizeof(text),
-                  "kernel: e8p_gemv<%d units, %d tokens>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
+                  "kernel: e8p_gemv<%d units, %d tokens%s>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
                   "splits of k over blocks: %d\ngrid: %d x %d blocks of %d threads\nshared bytes: %zu\n",
-                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.gemv.transform_chunks > 0 ? ", input transform" : "", plan.row_tiles_e8p, plan.row_tiles_e81b,
                   plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits, kernels::kGemvWarps * 32,
                   plan.gemv.shared_bytes);
   } else if (plan.path == Path::kGemm) {
@@ -169,7 +210,7 @@ std::string Describe(const ProductPlan& plan) {
                   "grid: %d x %d blocks of %d threads\n",
                   kernels::WgmmaRows(plan.wgmma.columns), plan.wgmma.columns / 2, plan.row_tiles_e8p, plan.row_tiles_e81b,
                   plan.wgmma.splits, plan.wgmma.row_blocks * plan.wgmma.splits, plan.wgmma.token_tiles,
-                  kernels::WgmmaRows(plan.wgmma.columns) * 2 + 128);
+                  kernels::WgmmaThreads(plan.wgmma.columns));
   } else {
     std::snprintf(text, sizeof(text),
                   "kernel: expansion to int8, cuBLASLt int8 product\nrow tiles: %d E8P, %d E81B\ntokens per slice: %lld\n",

@@ -38,6 +38,8 @@ struct ProductPlan {
   kernels::GemmPlan gemm_e8p{}, gemm_e81b{};
   kernels::WgmmaPlan wgmma{};
   int row_tiles_e8p = 0, row_tiles_e81b = 0;
+  // Whether the product ends with y_rht in fp32, or leaves sums of stages and digits to the output transform.
+  bool combines() const { return path == Path::kWgmma || (path == Path::kGemv && gemv.combine); }
   // Sums that several blocks add to must be cleared first.
   bool adds() const {
     return path == Path::kGemv ? gemv.splits > 1 : path == Path::kGemm && (gemm_e8p.splits > 1 || gemm_e81b.splits > 1);
@@ -50,9 +52,10 @@ inline constexpr int64_t kSliceTokens = 2048;
 // by the benchmarked batches; where exactly was not measured.
 inline constexpr int64_t kExpandTokens = 384;
 
-// A product of the weights `metas` (which share an input transform) with `tokens` rows.
+// A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit activations
+// that start at multiples of 16 bytes and are still to be transformed.
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
-                        bool library_product);
+                        bool plain_rows, bool library_product);
 
 // Whether rows of `dim` elements and these blocks go through one cluster of thread blocks.
 bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int64_t>& blocks);
