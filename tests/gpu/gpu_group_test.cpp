@@ -105,6 +105,11 @@ TEST(GpuGroup, QueryKeyValueSmoke) {
   CheckBoth({Spec(96, 128, 2, 1, 5), Spec(48, 128, 3, 2, 5), Spec(20, 128, 2, 3, 6)}, {2, 9});
 }
 
+// Members with different numbers of stages, and more row tiles in a block than its sums have room for.
+TEST(GpuGroup, MixedStagesSmoke) {
+  CheckBoth({Spec(1000, 128, 2, 1, 5), Spec(1000, 128, 5, 2, 5), Spec(200, 128, 8, 3, 5), Spec(16, 128, 3, 4, 5)}, {1, 4, 8, 11});
+}
+
 TEST(GpuGroup, EveryCount) {
   for (int count = 1; count <= GLQ_E8P_MAX_GROUP; ++count) {
     std::vector<LinearSpec> same, different, mixed;

@@ -20,7 +20,7 @@ std::vector<int64_t> Join(std::vector<int64_t> a, const std::vector<int64_t>& b)
   return a;
 }
 
-// Up to 8: one kernel; up to 383: another; from 384 on: expansion and a library product.
+// Up to 8: one kernel; up to 383: another; from 384 on, with cuBLASLt: expansion and a library product.
 const std::vector<int64_t> kTokenSteps = Join(Range(1, 9), {12, 16, 17, 31, 32, 33, 64, 100, 383, 384, 400});
 
 class Width : public ::testing::TestWithParam<int> {};
@@ -56,6 +56,24 @@ TEST(GpuLinear, LongRowsSmoke) {
 TEST(GpuLinear, ClustersSmoke) {
   CheckFused({.out = 16, .in = 8192 + 192, .bits = 2}, {2});
   CheckFused({.out = 8192 + 48, .in = 64, .bits = 3}, {2});
+}
+
+// One plain row of 4096 or 8192: the product transforms it itself. Other rows of these lengths do not go that way.
+TEST(GpuLinear, OwnTransformSmoke) {
+  for (const glq_dtype x : kFloatTypes) {
+    CheckFused({.out = 96, .in = 4096, .bits = 2}, {1, 2}, {.x = x, .y = GLQ_DTYPE_BF16});
+    CheckFused({.out = 48, .in = 8192, .bits = 3, .bias = GLQ_DTYPE_F16}, {1}, {.x = x});
+  }
+  CheckFused({.out = 300, .in = 4096, .bits = 5}, {1});
+  CheckFused({.out = 16, .in = 8192, .bits = 4, .sv = Signs::kNone}, {1}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 16, .in = 4090, .bits = 2}, {1});
+}
+
+// Few rows and long k: k is split over blocks and clusters; many tokens: several tiles of tokens.
+TEST(GpuLinear, SplitsSmoke) {
+  CheckFused({.out = 32, .in = 4096, .bits = 3}, {9, 33, 70});
+  CheckFused({.out = 16, .in = 16384 + 128, .bits = 4}, {1, 5, 12});
+  CheckFused({.out = 272, .in = 192, .bits = 5}, {20, 140});
 }
 
 TEST(GpuLinear, BlockListsSmoke) {
