@@ -23,7 +23,8 @@ void LoadGemmKernels(int max_shared_bytes);
 // --- Transforms ---
 inline constexpr int kChunkElements = 4096;            // of a row that one block transforms
 inline constexpr int64_t kMaxClusterDim = 32768;       // rows that one cluster of 8 blocks holds
-int RhtClusterSize(int64_t dim);
+int RhtClusterSize(int64_t dim);     // blocks of a cluster for a row of the input
+int OutputClusterSize(int64_t dim);  // for the largest Hadamard block of a row of the output
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream);
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream);
 

@@ -180,14 +180,13 @@ auto* KernelOf(bool sums) {
   return sums ? RhtOutputKernel<kCluster, true> : RhtOutputKernel<kCluster, false>;
 }
 
-// Blocks of a cluster for the largest block of a row's transform.
+}  // namespace
+
 int OutputClusterSize(int64_t dim) {
   int64_t largest = 1;
   while (2 * largest <= dim) largest *= 2;
   return RhtClusterSize(largest);
 }
-
-}  // namespace
 
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
   int c = 1;

@@ -41,6 +41,13 @@ DeviceTraits ReadTraits(int index) {
   t.compute_capability = get(cudaDevAttrComputeCapabilityMajor) * 10 + get(cudaDevAttrComputeCapabilityMinor);
   t.multiprocessors = get(cudaDevAttrMultiProcessorCount);
   t.max_shared_bytes = get(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  // Two transfers a clock, the clock in kHz, the width in bits. Not every driver says.
+  int clock = 0, width = 0;
+  if (cudaDeviceGetAttribute(&clock, cudaDevAttrMemoryClockRate, index) == cudaSuccess &&
+      cudaDeviceGetAttribute(&width, cudaDevAttrGlobalMemoryBusWidth, index) == cudaSuccess) {
+    t.memory_bytes_per_us = 2.0 * clock * width / 8 / 1000;
+  }
+  static_cast<void>(cudaGetLastError());
   const ScopedDevice device(index);
   // What the kernels were compiled for: older PTX on a newer GPU keeps to the older GPU's ways.
   const int compiled = std::min(t.compute_capability, kernels::CompiledArchitecture());

@@ -419,16 +419,27 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const ProductPlan plan = PlanProduct(device_, &list, 1, slice, true, library_.found());
   int64_t bytes = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
-  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks) -> std::string {
-    if (!FitsCluster(device_, dim, blocks)) return "passes over global memory";
-    return "cluster of " + std::to_string(kernels::RhtClusterSize(dim)) + " blocks of 512 threads per token";
-  };
-  char text[512];
+  const auto cluster = [](int blocks) { return "clusters of " + std::to_string(blocks) + " blocks of 512 threads"; };
+  const std::string input = plan.path == Path::kGemv && plan.gemv.transform_chunks > 0 ? "in every block of the product"
+                            : FitsCluster(device_, meta.padded_in, meta.in_blocks)
+                                ? cluster(kernels::RhtClusterSize(meta.padded_in))
+                                : "passes over global memory";
+  const std::string output = FitsCluster(device_, meta.padded_out, meta.out_blocks)
+                                 ? cluster(kernels::OutputClusterSize(meta.padded_out))
+                                 : "passes over global memory";
+  // Each read or written once, activations of 16 bits.
+  const int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
+  char floor[64] = "floor: not known";
+  if (device_.memory_bytes_per_us > 0) {
+    std::snprintf(floor, sizeof(floor), "floor: %.2f us at %.0f GB/s", static_cast<double>(moved) / device_.memory_bytes_per_us,
+                  device_.memory_bytes_per_us / 1000);
+  }
+  char text[640];
   std::snprintf(text, sizeof(text),
                 "device: cuda:%d\npath: %s\ninput transform: %s\noutput transform: %s\nweight bytes: %" PRId64
-                "\nworkspace bytes: %zu\n",
-                device_.index, PathName(meta, tokens).c_str(), transform(meta.padded_in, meta.in_blocks).c_str(),
-                transform(meta.padded_out, meta.out_blocks).c_str(), bytes, Workspace(&list, &id, 1, tokens, math_mode));
+                "\nbytes moved: %" PRId64 "\n%s\nworkspace bytes: %zu\n",
+                device_.index, PathName(meta, tokens).c_str(), input.c_str(), output.c_str(), bytes, moved, floor,
+                Workspace(&list, &id, 1, tokens, math_mode));
   return text + cuda::Describe(plan);
 }
 

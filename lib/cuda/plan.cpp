@@ -175,11 +175,11 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     const int chunks = TransformChunks(*metas[0], tokens, plain_rows);
     if (chunks > 0) plan.gemv = PlanGemv(device, metas[0]->padded_in, rows, tokens, chunks);
     if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = PlanGemv(device, metas[0]->padded_in, rows, tokens, 0);
-  } else if (tokens >= kExpandTokens && library_product) {
-    plan.path = Path::kExpand;
   } else if (device.wgmma) {
     plan.path = Path::kWgmma;
     plan.wgmma = PlanWgmma(device, metas, count, units, tokens);
+  } else if (tokens >= kExpandTokens && library_product) {
+    plan.path = Path::kExpand;
   } else {
     plan.path = Path::kGemm;
     plan.gemm_e8p = PlanGemm(device, units, plan.row_tiles_e8p, tokens, false);

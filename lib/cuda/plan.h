@@ -20,6 +20,7 @@ struct DeviceTraits {
   int max_shared_bytes = 0;    // that a block can opt in to
   bool clusters = false;       // thread block clusters and programmatic dependent launch (sm_90 and later)
   bool aligned_tables = false; // see kernels/e8p/layout.h
+  double memory_bytes_per_us = 0;  // by its clock and width; 0: not known
   bool wgmma = false;          // warpgroup MMAs: sm_90a
   // Blocks of kernels::kWgmmaColumns[i] columns that run at a time in clusters of 1, 2, ... blocks.
   int wgmma_room[std::size(kernels::kWgmmaColumns)][kernels::kWgmmaMaxSplits] = {};
@@ -29,7 +30,7 @@ enum class Path {
   kGemv,    // up to 8 tokens: digits in registers
   kGemm,    // more: decoded weights reused over 16 or 32 tokens
   kWgmma,   // the same on Hopper, reused over up to 128 tokens
-  kExpand,  // many: each stage as int8, then a library product
+  kExpand,  // many, where there are no warpgroup MMAs: each stage as int8, then a library product
 };
 
 struct ProductPlan {
@@ -48,8 +49,9 @@ struct ProductPlan {
 
 // Tokens of one pass: larger batches run as slices, so that the workspace stops growing.
 inline constexpr int64_t kSliceTokens = 2048;
-// From here on an int8 library product beats decoding in the product. On an H200 the two cross between 128 and 512 tokens,
-// by the benchmarked batches; where exactly was not measured.
+// Without warpgroup MMAs an int8 library product beats decoding in the product from here on: with the mma.sync kernel on
+// an H200 the two crossed between 128 and 512 tokens; where exactly was not measured. Against warpgroup MMAs the library lost
+// at 512 and 2048 tokens, and it needs several times the workspace.
 inline constexpr int64_t kExpandTokens = 384;
 
 // A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit activations

@@ -36,6 +36,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     case cudaDevAttrComputeCapabilityMinor: return *value = kArchitecture % 10, cudaSuccess;
     case cudaDevAttrMultiProcessorCount: return *value = Multiprocessors(), cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: return *value = kSharedBytes, cudaSuccess;
+    case cudaDevAttrMemoryClockRate: return *value = 1000000, cudaSuccess;
+    case cudaDevAttrGlobalMemoryBusWidth: return *value = 1024, cudaSuccess;
     default: return cudaErrorInvalidValue;
   }
 }
