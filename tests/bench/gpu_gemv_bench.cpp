@@ -92,8 +92,8 @@ class GemvBench {
     const size_t weight_bytes = static_cast<size_t>(shape.elements()) * 2;
     const int sets = machine_.Sets(weight_bytes);
     Prepare(shape, sets);
-    const Rotating x(sets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_),
-        y(sets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
+    const Rotating x(kActivationSets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_),
+        y(kActivationSets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
     x.Fill(pool_, machine_.stream());
     const Timing timing = MeasureGraph(machine_, options_.timing(), sets, [&](int i) { Run(i, x.view(i), y.view(i)); });
     Timing bf16{-1, -1, 0, 0};

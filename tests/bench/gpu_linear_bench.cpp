@@ -124,8 +124,8 @@ class LinearBench {
       }
       baseline_shape_ = shape;
     }
-    const Rotating x(sets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_),
-        y(sets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
+    const Rotating x(kActivationSets, tokens, shape.cols, GLQ_DTYPE_BF16, machine_),
+        y(kActivationSets, tokens, shape.rows, GLQ_DTYPE_BF16, machine_);
     x.Fill(pool_, machine_.stream());
     Bf16Product product(library_, shape.rows, shape.cols, tokens);
     const Timing timing = MeasureBf16(
@@ -145,8 +145,8 @@ class LinearBench {
           MakeWeight(context_, machine_.device(), machine_.stream(), pool_, shape, bits, static_cast<size_t>(i)));
     }
     for (const int64_t tokens : settings_.tokens) {
-      const Rotating x(sets, tokens, shape.cols, settings_.common.type(), machine_);
-      const Rotating y(sets, tokens, shape.rows, settings_.common.type(), machine_);
+      const Rotating x(kActivationSets, tokens, shape.cols, settings_.common.type(), machine_);
+      const Rotating y(kActivationSets, tokens, shape.rows, settings_.common.type(), machine_);
       x.Fill(pool_, machine_.stream());
       const Linear linear(context_, machine_.stream(), {weights[0].get()}, tokens);
       const Timing timing = MeasureGraph(machine_, settings_.common.timing(), sets, [&](int i) {
@@ -171,8 +171,8 @@ class LinearBench {
       }
     }
     for (const int64_t tokens : kGroupTokens) {
-      const Rotating x(sets, tokens, whole.cols, settings_.common.type(), machine_);
-      const Rotating y(sets, tokens, whole.rows, settings_.common.type(), machine_);
+      const Rotating x(kActivationSets, tokens, whole.cols, settings_.common.type(), machine_);
+      const Rotating y(kActivationSets, tokens, whole.rows, settings_.common.type(), machine_);
       x.Fill(pool_, machine_.stream());
       const Linear linear(context_, machine_.stream(), {weights.begin(), weights.begin() + parts}, tokens);
       for (const bool grouped : {true, false}) {
