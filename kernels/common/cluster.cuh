@@ -15,8 +15,8 @@ __device__ __forceinline__ void ClusterSync() {
   cooperative_groups::this_cluster().sync();
 #endif
 }
-// The same without that promise, where only barriers have been initialised before (bulk_copy.cuh): a release to the cluster is a
-// memory barrier of the whole GPU and an emptied L1.
+// The same without that promise, where only barriers have been initialised before (bulk_copy.cuh): a release to the
+// cluster is a memory barrier of the whole GPU and an emptied L1.
 __device__ __forceinline__ void ClusterSyncRelaxed() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive.relaxed.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");
@@ -44,8 +44,8 @@ __device__ __forceinline__ uint32_t AddressInBlock(uint32_t shared, int rank) {
 template <int kOffset = 0>
 __device__ __forceinline__ void Send(uint32_t address, uint32_t v, uint32_t barrier) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0 + %1], %2, [%3];" ::"r"(address), "n"(kOffset),
-               "r"(v), "r"(barrier)
+  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0 + %1], %2, [%3];" ::"r"(address),
+               "n"(kOffset), "r"(v), "r"(barrier)
                : "memory");
 #endif
 }

@@ -13,7 +13,8 @@ namespace glq {
 inline void CheckCuda(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   glq_status code = GLQ_E_CUDA;
-  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) code = GLQ_E_UNSUPPORTED_ARCH;
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction)
+    code = GLQ_E_UNSUPPORTED_ARCH;
   if (status == cudaErrorMemoryAllocation) code = GLQ_E_OUT_OF_DEVICE_MEMORY;
   if (status == cudaErrorIllegalAddress || status == cudaErrorLaunchFailure || status == cudaErrorAssert ||
       status == cudaErrorHardwareStackError || status == cudaErrorIllegalInstruction ||
@@ -35,8 +36,8 @@ void LoadKernels(Kernels... kernels) {
 // change it, which would keep their launches from overlapping.
 template <typename... Kernels>
 void PreferSharedMemory(Kernels... kernels) {
-  (CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernels), cudaFuncAttributePreferredSharedMemoryCarveout,
-                                  cudaSharedmemCarveoutMaxShared),
+  (CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernels),
+                                  cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared),
              "cudaFuncSetAttribute"),
    ...);
 }

@@ -29,11 +29,13 @@ void LaunchStridedCopy(const StridedCopyParams& p, cudaStream_t stream) {
                  : p.element_bytes == 2 ? StridedCopyKernel<uint16_t>
                  : p.element_bytes == 4 ? StridedCopyKernel<uint32_t>
                                         : StridedCopyKernel<uint64_t>;
-  Launch("strided_copy", kernel, {dim3(static_cast<unsigned>((p.count + kThreads - 1) / kThreads)), dim3(kThreads)}, stream, p);
+  Launch("strided_copy", kernel, {dim3(static_cast<unsigned>((p.count + kThreads - 1) / kThreads)), dim3(kThreads)},
+         stream, p);
 }
 
 void LoadStridedCopyKernels() {
-  LoadKernels(StridedCopyKernel<uint8_t>, StridedCopyKernel<uint16_t>, StridedCopyKernel<uint32_t>, StridedCopyKernel<uint64_t>);
+  LoadKernels(StridedCopyKernel<uint8_t>, StridedCopyKernel<uint16_t>, StridedCopyKernel<uint32_t>,
+              StridedCopyKernel<uint64_t>);
 }
 
 int CompiledArchitecture() {

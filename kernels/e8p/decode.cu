@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(kThreads) DecodeKernel(const __grid_constant__
 }
 
 template <bool kE81b>
-__global__ void __launch_bounds__(kThreads) ExpandKernel(const uint32_t* tables, const void* weights, int64_t rows,
-                                                         int64_t cols, int8_t* out) {
+__global__ void __launch_bounds__(kThreads)
+    ExpandKernel(const uint32_t* tables, const void* weights, int64_t rows, int64_t cols, int8_t* out) {
   const int64_t units = (cols + kUnitCols - 1) / kUnitCols;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= rows / 16 * units * 32) return;
@@ -126,12 +126,10 @@ void LaunchDecode(const DecodeParams& p, cudaStream_t stream) {
 void LaunchExpandInt8(const uint32_t* tables, const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
                       cudaStream_t stream) {
   const int64_t n = rows / 16 * ((cols + kUnitCols - 1) / kUnitCols) * 32;
-  Launch("e8p_expand", e81b ? ExpandKernel<true> : ExpandKernel<false>, {dim3(Blocks(n)), dim3(kThreads)}, stream, tables,
-         weights, rows, cols, out);
+  Launch("e8p_expand", e81b ? ExpandKernel<true> : ExpandKernel<false>, {dim3(Blocks(n)), dim3(kThreads)}, stream,
+         tables, weights, rows, cols, out);
 }
 
-void LoadDecodeKernels() {
-  LoadKernels(DecodeKernel, ExpandKernel<true>, ExpandKernel<false>);
-}
+void LoadDecodeKernels() { LoadKernels(DecodeKernel, ExpandKernel<true>, ExpandKernel<false>); }
 
 }  // namespace glq::kernels

@@ -38,12 +38,14 @@ class TableWords {
     if (e8p) {
       uint4* table = reinterpret_cast<uint4*>(shared + plan.table);
 #pragma unroll
-      for (int n = 0; n < kPieces; ++n) table[n * kThreads + t] = make_uint4(words_[n], words_[n], words_[n], words_[n]);
+      for (int n = 0; n < kPieces; ++n)
+        table[n * kThreads + t] = make_uint4(words_[n], words_[n], words_[n], words_[n]);
     }
     if (e81b) {
       uint4* table = reinterpret_cast<uint4*>(shared + plan.e81b);
 #pragma unroll
-      for (int n = 0; n < kSmallPieces; ++n) table[n * kThreads + t] = make_uint4(small_[n], small_[n], small_[n], small_[n]);
+      for (int n = 0; n < kSmallPieces; ++n)
+        table[n * kThreads + t] = make_uint4(small_[n], small_[n], small_[n], small_[n]);
     }
   }
 

@@ -55,7 +55,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
       int s = 0;
       while (s + 1 < segment_count && tile >= segments[s + 1].first_tile) ++s;
       const int local = tile - segments[s].first_tile;
-      source[r] = reinterpret_cast<const Load*>(segments[s].weights) + static_cast<int64_t>(local) * p.units * 32 + lane;
+      source[r] =
+          reinterpret_cast<const Load*>(segments[s].weights) + static_cast<int64_t>(local) * p.units * 32 + lane;
       z[r] = segments[s].z + local * kTileRows;
       padded_out[r] = segments[s].padded_out;
     }

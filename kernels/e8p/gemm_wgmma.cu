@@ -1,4 +1,5 @@
-// The E8P product for more than 8 tokens on Hopper: weights decoded into registers, digits in shared memory, warpgroup MMAs.
+// The E8P product for more than 8 tokens on Hopper: weights decoded into registers, digits in shared memory, warpgroup
+// MMAs.
 //
 //   block = 2 or 4 consumer warpgroups (128 or 256 rows of one weight) and one that copies; kColumns columns, that is
 //           kColumns / 2 tokens in two digits; one split of k
@@ -9,14 +10,14 @@
 //   ...
 //   columns            [kColumns x 128 bytes]  a ring of kRing slots, filled by bulk copies of contiguous memory
 //
-// A unit is four k steps of 32: low and high nibbles of its two k tiles. While the tensor cores work on one k tile the warp
-// decodes the next into other registers. All stages of the weight are done one after another by the same block, which
-// ends each with numerics' steps 5 and 6 in registers, so that what leaves is y_rht in fp32 and not sums of every stage and
-// digit.
+// A unit is four k steps of 32: low and high nibbles of its two k tiles. While the tensor cores work on one k tile the
+// warp decodes the next into other registers. All stages of the weight are done one after another by the same block,
+// which ends each with numerics' steps 5 and 6 in registers, so that what leaves is y_rht in fp32 and not sums of every
+// stage and digit.
 //
-// Few row blocks: k is split over the blocks of a cluster, which put their sums into shared memory (where the ring was) and
-// add each other's through distributed shared memory, every block for its share of the tokens. Integers: any split gives
-// the same bytes.
+// Few row blocks: k is split over the blocks of a cluster, which put their sums into shared memory (where the ring was)
+// and add each other's through distributed shared memory, every block for its share of the tokens. Integers: any split
+// gives the same bytes.
 #include "e8p/gemm_wgmma.h"
 
 #include "common/bulk_copy.cuh"
@@ -30,8 +31,8 @@
 namespace glq::kernels {
 namespace {
 
-// Places in the block's shared memory, counted from the start of its window: small things first, the decoding tables where PRMT can address them, then the ring, which
-// the swizzle wants at a multiple of 1 KiB.
+// Places in the block's shared memory, counted from the start of its window: small things first, the decoding tables
+// where PRMT can address them, then the ring, which the swizzle wants at a multiple of 1 KiB.
 constexpr uint32_t kTableAddress = 65536;
 constexpr uint32_t kE81bAddress = 32768;
 constexpr uint32_t kRingAddress = kTableAddress + kTableBytes;
@@ -81,7 +82,8 @@ __device__ __forceinline__ WeightStream StreamOf(const WgmmaWeight& weight, int 
   WeightStream s;
   s.e81b = (weight.e81b_mask >> stage) & 1;
   const int64_t first = static_cast<int64_t>(tile * kTileRows < weight.padded_out ? tile : 0) * units + unit;
-  s.at = static_cast<const uint8_t*>(weight.stage[stage]) + (s.e81b ? first * kUnitBytesE81b + lane * 8 : first * kUnitBytesE8p + lane * 16);
+  s.at = static_cast<const uint8_t*>(weight.stage[stage]) +
+         (s.e81b ? first * kUnitBytesE81b + lane * 8 : first * kUnitBytesE8p + lane * 16);
   return s;
 }
 
@@ -100,21 +102,24 @@ template <int kAhead>
 __device__ __forceinline__ void LoadFirstUnits(const WeightStream& s, int count, uint4 (&ahead)[kAhead]) {
 #pragma unroll
   for (int a = 0; a < kAhead; ++a) {
-    if (a < count) ahead[a] = s.e81b ? LoadUnit<true>(s.at + a * kUnitBytesE81b) : LoadUnit<false>(s.at + a * kUnitBytesE8p);
+    if (a < count)
+      ahead[a] = s.e81b ? LoadUnit<true>(s.at + a * kUnitBytesE81b) : LoadUnit<false>(s.at + a * kUnitBytesE8p);
   }
 }
 
 // k tile kTile of a unit to the A fragments of two k steps.
 template <bool kE81b, int kTile>
-__device__ __forceinline__ void DecodeTile(const Decoder& decoder, const uint4& w, uint32_t (&low)[4], uint32_t (&high)[4]) {
+__device__ __forceinline__ void DecodeTile(const Decoder& decoder, const uint4& w, uint32_t (&low)[4],
+                                           uint32_t (&high)[4]) {
   uint32_t u[4];
   if constexpr (kE81b) {
     const uint32_t codes = kTile == 0 ? w.x : w.y;
-    u[0] = decoder.E81b<0>(codes), u[1] = decoder.E81b<1>(codes), u[2] = decoder.E81b<2>(codes), u[3] = decoder.E81b<3>(codes);
+    u[0] = decoder.E81b<0>(codes), u[1] = decoder.E81b<1>(codes), u[2] = decoder.E81b<2>(codes),
+    u[3] = decoder.E81b<3>(codes);
   } else {
     const uint32_t rows = kTile == 0 ? w.x : w.z, signs = kTile == 0 ? w.y : w.w;
-    const Decoder::Pair pairs[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs), decoder.E8p<2>(rows, signs),
-                                    decoder.E8p<3>(rows, signs)};
+    const Decoder::Pair pairs[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs),
+                                    decoder.E8p<2>(rows, signs), decoder.E8p<3>(rows, signs)};
 #pragma unroll
     for (int s = 0; s < 4; ++s) u[s] = pairs[s].row ^ pairs[s].sign;
   }
@@ -127,7 +132,8 @@ __device__ __forceinline__ void DecodeTile(const Decoder& decoder, const uint4& 
 
 // Two k steps: both operands of a k tile are complete before the tensor cores may look at registers.
 template <int kBlocks>
-__device__ __forceinline__ void MultiplyTile(int (&sums)[kBlocks][4], uint32_t (&low)[4], uint32_t (&high)[4], uint32_t digits) {
+__device__ __forceinline__ void MultiplyTile(int (&sums)[kBlocks][4], uint32_t (&low)[4], uint32_t (&high)[4],
+                                             uint32_t digits) {
 #pragma unroll
   for (int s = 0; s < 4; ++s) ptx::ComputeNow(low[s]), ptx::ComputeNow(high[s]);
   ptx::WgmmaFence();
@@ -149,9 +155,9 @@ struct Lap {
 
 // All units of one stage: sums = U * digits. `digits`: descriptor of the ring's first slot.
 template <typename T, bool kE81b>
-__device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const WeightStream& stream, int count, uint32_t digits,
-                                              uint32_t full, uint32_t empty, Lap& lap, uint4 (&ahead)[T::kAhead],
-                                              int (&sums)[T::kColumns / 8][4]) {
+__device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const WeightStream& stream, int count,
+                                              uint32_t digits, uint32_t full, uint32_t empty, Lap& lap,
+                                              uint4 (&ahead)[T::kAhead], int (&sums)[T::kColumns / 8][4]) {
   constexpr int kAhead = T::kAhead, kBytes = kE81b ? kUnitBytesE81b : kUnitBytesE8p;
   const bool first_lane = (threadIdx.x & 31) == 0;
 #pragma unroll
@@ -192,7 +198,8 @@ __device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const Weig
 }
 
 // Adds a stage to two rows of y_rht.
-__device__ __forceinline__ void AddStagePair(float* to, int2 hi, int2 lo, const TokenScale& token, bool e81b, float k, bool first) {
+__device__ __forceinline__ void AddStagePair(float* to, int2 hi, int2 lo, const TokenScale& token, bool e81b, float k,
+                                             bool first) {
   float2 y = make_float2(0.0f, 0.0f);
   if (!first) y = *reinterpret_cast<const float2*>(to);
   y.x = AddStage(hi.x, lo.x, token, e81b, k, first, y.x);
@@ -258,7 +265,8 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
             if (unit + a < unit_end) {
               ptx::BarrierArriveExpect(full(slot), bytes);
               ptx::BulkCopy(ring + slot * T::kSlotBytes,
-                            p.digits + (static_cast<int64_t>(unit + a) * p.tokens + token0) * 2 * kUnitCols, bytes, full(slot));
+                            p.digits + (static_cast<int64_t>(unit + a) * p.tokens + token0) * 2 * kUnitCols, bytes,
+                            full(slot));
             } else {
               ptx::BarrierArrive(full(slot));
             }
@@ -319,7 +327,8 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
       }
       continue;
     }
-    // Every block of the cluster has its part of the sums of all rows: shown to the others, added, each for some tokens.
+    // Every block of the cluster has its part of the sums of all rows: shown to the others, added, each for some
+    // tokens.
     int* shown = reinterpret_cast<int*>(shared + (ring - base));
 #pragma unroll
     for (int pass = 0; pass < kColumns / T::kPassColumns; ++pass) {
@@ -343,7 +352,8 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
         const int at = 2 * in_pass * T::kSumPitch + row;
         for (int s = 0; s < p.splits; ++s) {
           const int* remote = ptx::InBlock(shown, s) + at;
-          const int2 a = *reinterpret_cast<const int2*>(remote), b = *reinterpret_cast<const int2*>(remote + T::kSumPitch);
+          const int2 a = *reinterpret_cast<const int2*>(remote),
+                     b = *reinterpret_cast<const int2*>(remote + T::kSumPitch);
           hi.x += a.x, hi.y += a.y, lo.x += b.x, lo.y += b.y;
         }
         AddStagePair(weight.rows + static_cast<int64_t>(token0 + token) * weight.padded_out + first_row + row, hi, lo,
@@ -363,10 +373,14 @@ using Kernel = void (*)(WgmmaParams);
 
 Kernel PickKernel(int columns) {
   switch (columns) {
-    case 32: return WgmmaKernel<32>;
-    case 64: return WgmmaKernel<64>;
-    case 128: return WgmmaKernel<128>;
-    default: return WgmmaKernel<256>;
+    case 32:
+      return WgmmaKernel<32>;
+    case 64:
+      return WgmmaKernel<64>;
+    case 128:
+      return WgmmaKernel<128>;
+    default:
+      return WgmmaKernel<256>;
   }
 }
 
@@ -390,17 +404,22 @@ int WgmmaRoom(int columns, int splits) {
   cudaLaunchAttribute attribute;
   attribute.id = cudaLaunchAttributeClusterDimension;
   attribute.val.clusterDim = {static_cast<unsigned>(splits), 1, 1};
-  const cudaLaunchConfig_t config{dim3(static_cast<unsigned>(splits)), dim3(static_cast<unsigned>(WgmmaThreads(columns))),
-                                  SharedBytes(columns), nullptr, &attribute, 1};
+  const cudaLaunchConfig_t config{dim3(static_cast<unsigned>(splits)),
+                                  dim3(static_cast<unsigned>(WgmmaThreads(columns))),
+                                  SharedBytes(columns),
+                                  nullptr,
+                                  &attribute,
+                                  1};
   int clusters = 0;
-  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(PickKernel(columns)), &config), "cudaOccupancyMaxActiveClusters");
+  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(PickKernel(columns)), &config),
+            "cudaOccupancyMaxActiveClusters");
   return clusters * splits;
 }
 
 void LaunchWgmma(const WgmmaParams& p, const WgmmaPlan& plan, bool dependent, cudaStream_t stream) {
-  LaunchConfig config{dim3(static_cast<unsigned>(plan.row_blocks * plan.splits), static_cast<unsigned>(plan.token_tiles)),
-                      dim3(static_cast<unsigned>(WgmmaThreads(plan.columns))), SharedBytes(plan.columns), plan.splits,
-                      dependent};
+  LaunchConfig config{
+      dim3(static_cast<unsigned>(plan.row_blocks * plan.splits), static_cast<unsigned>(plan.token_tiles)),
+      dim3(static_cast<unsigned>(WgmmaThreads(plan.columns))), SharedBytes(plan.columns), plan.splits, dependent};
   Launch("e8p_gemm_wgmma", PickKernel(plan.columns), config, stream, p);
 }
 

@@ -14,7 +14,7 @@ namespace glq::kernels {
 struct WgmmaWeight {
   const void* stage[kMaxStages];
   float k[kMaxStages];
-  float* rows;          // y_rht, fp32 [token][padded_out]
+  float* rows;  // y_rht, fp32 [token][padded_out]
   int32_t padded_out;
   int32_t first_block;  // row blocks of the weights before it
   int32_t stages, e81b_mask;
@@ -33,9 +33,9 @@ struct WgmmaParams {
 };
 
 struct WgmmaPlan {
-  int columns;      // of a block: 32, 64, 128 or 256, two per token
-  int splits;       // of k, at most 8
-  int row_blocks;   // over all weights
+  int columns;     // of a block: 32, 64, 128 or 256, two per token
+  int splits;      // of k, at most 8
+  int row_blocks;  // over all weights
   int token_tiles;
 };
 

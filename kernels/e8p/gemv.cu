@@ -18,9 +18,9 @@
 // Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is about half
 // busy when weights arrive at the speed of memory.
 //
-// Input transform (kChunks > 0): every block does the whole row, redundantly, which saves a launch and its hand-over. Only
-// the plain case of one token, 4096 or 8192 columns and aligned 16-bit activations is compiled in: a kernel runs each of
-// its instructions about once, so that it is its code's way to the multiprocessor that takes time.
+// Input transform (kChunks > 0): every block does the whole row, redundantly, which saves a launch and its hand-over.
+// Only the plain case of one token, 4096 or 8192 columns and aligned 16-bit activations is compiled in: a kernel runs
+// each of its instructions about once, so that it is its code's way to the multiprocessor that takes time.
 #include <type_traits>
 
 #include "common/fwht.cuh"
@@ -93,9 +93,9 @@ struct Share {
   }
 };
 
-// The weights of one codebook, as this lane loads them: chunk by chunk, slot (stage of the codebook) by slot, row tile by row
-// tile. Every chunk takes a multiple of kAhead steps, so that buffer[a] stands for the same step of every round and no
-// register has to move.
+// The weights of one codebook, as this lane loads them: chunk by chunk, slot (stage of the codebook) by slot, row tile
+// by row tile. Every chunk takes a multiple of kAhead steps, so that buffer[a] stands for the same step of every round
+// and no register has to move.
 template <int kUnits, int kBlocks, bool kE81b>
 struct Stream {
   using Load = std::conditional_t<kE81b, uint2, uint4>;
@@ -113,11 +113,19 @@ struct Stream {
   Load buffer[kAhead][kUnits];
 
   __device__ __forceinline__ Stream(const GemvParams& params, const Share& s, int unit, int row, int log2)
-      : p(params), share(s), slots(kE81b ? p.slots_e81b : p.slots_e8p), first_unit(unit), warp_row(row), log2_rows(log2),
-        chunk(s.begin), tile(s.begin + row) {}
+      : p(params),
+        share(s),
+        slots(kE81b ? p.slots_e81b : p.slots_e8p),
+        first_unit(unit),
+        warp_row(row),
+        log2_rows(log2),
+        chunk(s.begin),
+        tile(s.begin + row) {}
 
   __device__ __forceinline__ int Tiles(int first) const { return min(p.chunk_tiles, share.end - first); }
-  __device__ __forceinline__ int StepsPerSlot(int first) const { return (Tiles(first) + (1 << log2_rows) - 1) >> log2_rows; }
+  __device__ __forceinline__ int StepsPerSlot(int first) const {
+    return (Tiles(first) + (1 << log2_rows) - 1) >> log2_rows;
+  }
 
   __device__ __forceinline__ void FindRun() {
     source = nullptr;
@@ -197,7 +205,8 @@ struct Stream {
   }
 
   // The chunk that starts at row tile `first`. Sums lie as [slot][column][chunk_tiles * 16 rows].
-  __device__ __forceinline__ void Run(int first, const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks], int32_t* sums) {
+  __device__ __forceinline__ void Run(int first, const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
+                                      int32_t* sums) {
     const int pitch = p.chunk_tiles * kTileRows;
     const int tiles = Tiles(first), per_slot_here = StepsPerSlot(first);
     int tile = warp_row, left = slots, in_slot = 0;
@@ -232,7 +241,8 @@ struct Stream {
 };
 
 // Takes the sums of a chunk out of shared memory and leaves zeros.
-__device__ __forceinline__ void FlushSums(const GemvParams& p, int32_t* sums, const TokenScale* scales, int first, int tiles) {
+__device__ __forceinline__ void FlushSums(const GemvParams& p, int32_t* sums, const TokenScale* scales, int first,
+                                          int tiles) {
   const int rows = tiles * kTileRows, pitch = p.chunk_tiles * kTileRows;
   for (int i = static_cast<int>(threadIdx.x); i < rows * p.tokens; i += kThreads) {
     const int token = i / rows, row = i - token * rows, tile = first + row / kTileRows;
@@ -258,7 +268,8 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, int32_t* sums, co
       }
       *hi = 0, *lo = 0;
     }
-    // Slots for which this weight has no stage: what was added there means nothing, and the next chunk starts from zero.
+    // Slots for which this weight has no stage: what was added there means nothing, and the next chunk starts from
+    // zero.
     const auto clear = [&](int slot, int end) {
       for (; slot < end; ++slot) {
         int32_t* unused = sums + (slot * 2 * p.tokens + 2 * token) * pitch + row;
@@ -281,11 +292,11 @@ struct Front {
 };
 static_assert(sizeof(Front) == kGemvFrontBytes);
 
-// A row of kChunks chunks that is one Hadamard block: x -> * SV -> Hadamard -> digits in the order of DigitLayout::kTiles
-// (numerics: steps 1 to 4). `exchange` holds kChunkShared floats.
+// A row of kChunks chunks that is one Hadamard block: x -> * SV -> Hadamard -> digits in the order of
+// DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunkShared floats.
 template <int kChunks>
-__device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&sv)[kChunks], Front& front, float* exchange,
-                                               uint8_t* digits) {
+__device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&sv)[kChunks], Front& front,
+                                               float* exchange, uint8_t* digits) {
   const int t = static_cast<int>(threadIdx.x);
   uint4 x[kChunks];
 #pragma unroll
@@ -351,12 +362,14 @@ template <int kUnits, int kBlocks, int kChunks, bool kE81b>
 __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ GemvParams p) {
   uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), lane = t & 31;
-  const int warp = __shfl_sync(0xFFFFFFFFu, t >> 5, 0);  // the compiler may keep what depends on it in uniform registers
+  const int warp =
+      __shfl_sync(0xFFFFFFFFu, t >> 5, 0);   // the compiler may keep what depends on it in uniform registers
   const int log2_k = 31 - __clz(p.warps_k);  // warps_k is a power of two
   const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, log2_rows = 4 - log2_k;
   const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
   const bool any_e8p = p.slots_e8p > 0, any_e81b = kE81b && p.slots_e81b > 0;
-  const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b, kAlignedTables);
+  const SharedPlan plan =
+      PlanShared(ptx::SharedAddress(shared), static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b, kAlignedTables);
   // As far as registers go, the second codebook's weights are on their way from the start.
   constexpr bool kE81bStartsEarly = kE81b && kUnits <= 3 && kBlocks == 1;
   Front& front = *reinterpret_cast<Front*>(shared);
@@ -380,7 +393,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
 #pragma unroll
     for (int c = 0; c < kChunks; ++c) {
       constexpr uint32_t kOnes = 0x3C003C00u;
-      sv[c] = p.sv == nullptr ? make_uint4(kOnes, kOnes, kOnes, kOnes) : __ldg(reinterpret_cast<const uint4*>(p.sv) + c * kChunkThreads + t);
+      sv[c] = p.sv == nullptr ? make_uint4(kOnes, kOnes, kOnes, kOnes)
+                              : __ldg(reinterpret_cast<const uint4*>(p.sv) + c * kChunkThreads + t);
     }
     ptx::WaitForPredecessor();
     auto* exchange = reinterpret_cast<float*>(shared + kGemvFrontBytes + p.sum_bytes);
@@ -408,7 +422,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
         digits[i][h][b] = make_uint4(0, 0, 0, 0);
         if (k_tile * kTileCols < p.dim && token < p.tokens) {
           digits[i][h][b] = *reinterpret_cast<const uint4*>(
-              digits_from + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 + (lane & 3) * 16);
+              digits_from + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 +
+              (lane & 3) * 16);
         }
       }
     }
@@ -441,9 +456,12 @@ template <int kBlocks, int kChunks, bool kE81b>
 Kernel PickKernel(int units) {
   if constexpr (kChunks == 0) {
     switch (units) {
-      case 1: return GemvKernel<1, kBlocks, 0, kE81b>;
-      case 3: return GemvKernel<3, kBlocks, 0, kE81b>;
-      default: break;
+      case 1:
+        return GemvKernel<1, kBlocks, 0, kE81b>;
+      case 3:
+        return GemvKernel<3, kBlocks, 0, kE81b>;
+      default:
+        break;
     }
   }
   // Rows of 4096 are 16 warps of 2 units, or fewer warps of 4; rows of 8192 are 16 warps of 4 units.
@@ -453,10 +471,14 @@ Kernel PickKernel(int units) {
   if (units == 4) return GemvKernel<4, kBlocks, kChunks, kE81b>;
   if constexpr (kBlocks == 1 && kChunks == 0) {
     switch (units) {
-      case 5: return GemvKernel<5, 1, 0, kE81b>;
-      case 6: return GemvKernel<6, 1, 0, kE81b>;
-      case 7: return GemvKernel<7, 1, 0, kE81b>;
-      default: break;
+      case 5:
+        return GemvKernel<5, 1, 0, kE81b>;
+      case 6:
+        return GemvKernel<6, 1, 0, kE81b>;
+      case 7:
+        return GemvKernel<7, 1, 0, kE81b>;
+      default:
+        break;
     }
   }
   return nullptr;
@@ -492,7 +514,8 @@ bool HasGemvKernel(int units, int blocks, int chunks) { return PickKernel(units,
 
 void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
   Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks, plan.transform_chunks, p.slots_e81b > 0);
-  LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads), plan.shared_bytes, 1, dependent};
+  LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads),
+                      plan.shared_bytes, 1, dependent};
   Launch("e8p_gemv", kernel, config, stream, p);
 }
 

@@ -21,10 +21,10 @@ void LoadGemvKernels(int max_shared_bytes);
 void LoadGemmKernels(int max_shared_bytes);
 
 // --- Transforms ---
-inline constexpr int kChunkElements = 4096;            // of a row that one block transforms
-inline constexpr int64_t kMaxClusterDim = 32768;       // rows that one cluster of 8 blocks holds
-int RhtClusterSize(int64_t dim);     // blocks of a cluster for a row of the input
-int OutputClusterSize(int64_t dim);  // for the largest Hadamard block of a row of the output
+inline constexpr int kChunkElements = 4096;       // of a row that one block transforms
+inline constexpr int64_t kMaxClusterDim = 32768;  // rows that one cluster of 8 blocks holds
+int RhtClusterSize(int64_t dim);                  // blocks of a cluster for a row of the input
+int OutputClusterSize(int64_t dim);               // for the largest Hadamard block of a row of the output
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream);
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream);
 
@@ -32,8 +32,8 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t s
 struct BlockList {
   const int64_t* starts;  // device, count + 1 entries
   int32_t count;
-  int32_t max_log2;       // of the largest block
-  bool standard;          // the binary expansion of dim, largest first
+  int32_t max_log2;  // of the largest block
+  bool standard;     // the binary expansion of dim, largest first
 };
 // buffer: fp32 [tokens][dim].
 void LaunchRhtInputLarge(const RhtInputParams& p, const BlockList& blocks, float* buffer, cudaStream_t stream);
@@ -46,7 +46,7 @@ void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& b
 // --- Product, up to 8 tokens ---
 struct GemvPlan {
   int transform_chunks;  // of a row that the product itself transforms; 0: transformed before
-  bool combine;    // ends with y_rht, not with sums
+  bool combine;          // ends with y_rht, not with sums
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
   int sum_bytes, front_bytes;
@@ -55,7 +55,9 @@ struct GemvPlan {
 inline constexpr int kGemvWarps = 16;
 inline constexpr int kGemvMaxTokens = 8;
 inline constexpr int kGemvFrontBytes = 8 * 16 + 64 + 16;  // small things in front of the sums
-constexpr int GemvTransformBytes(int chunks) { return (kChunkElements + kChunkElements / 8) * 4 + 2 * chunks * kChunkElements; }  // exchange, digits
+constexpr int GemvTransformBytes(int chunks) {
+  return (kChunkElements + kChunkElements / 8) * 4 + 2 * chunks * kChunkElements;
+}  // exchange, digits
 constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4; }
 bool HasGemvKernel(int units, int token_blocks, int transform_chunks);
 // Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow.
@@ -71,7 +73,7 @@ struct GemmPlan {
   dim3 grid;
   size_t shared_bytes;
 };
-inline constexpr int kGemmRows = 512;  // rows of a block
+inline constexpr int kGemmRows = 512;       // rows of a block
 uint32_t GemmFrontBytes(int token_blocks);  // shared memory in front of the tables
 void LaunchGemm(const ProductParams& p, const GemmPlan& plan, bool e81b, bool dependent, cudaStream_t stream);
 
@@ -109,6 +111,7 @@ struct DequantizeParams {
   int64_t out_stride;
 };
 void LaunchScaleColumns(const DequantizeParams& p, const BlockList& in_blocks, int64_t padded_out, cudaStream_t stream);
-void LaunchDequantizeColumns(const DequantizeParams& p, const BlockList& out_blocks, int64_t padded_out, cudaStream_t stream);
+void LaunchDequantizeColumns(const DequantizeParams& p, const BlockList& out_blocks, int64_t padded_out,
+                             cudaStream_t stream);
 
 }  // namespace glq::kernels

@@ -60,7 +60,8 @@ struct SharedPlan {
 };
 
 // `base`: address of dynamic shared memory in the shared window (device) or the largest it can be (host).
-__host__ __device__ constexpr SharedPlan PlanShared(uint32_t base, uint32_t front_bytes, bool e8p, bool e81b, bool aligned) {
+__host__ __device__ constexpr SharedPlan PlanShared(uint32_t base, uint32_t front_bytes, bool e8p, bool e81b,
+                                                    bool aligned) {
   SharedPlan p{};
   if (aligned && e8p) {
     p.table = (base + front_bytes + 65535) / 65536 * 65536 - base;

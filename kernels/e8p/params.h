@@ -18,13 +18,15 @@ inline constexpr int kMaxClusterChunks = 8;
 //
 // Digit 0 is hi, 1 is lo, q = 256 hi + lo; a k tile is 64 columns. The product's kernels read them in different orders.
 enum class DigitLayout : int32_t {
-  // [k tile][token][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece q
+  // [k tile][token][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece
+  // q
   // covers the groups 2q and 2q+1 (8 columns each) of the tile:
   //     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
   // that is b0, b1 of the MMA over low nibbles and b0, b1 of the one over high nibbles (layout.h).
   kTiles,
   // [unit][token][digit][128 bytes] for warpgroup MMAs: per k tile of the unit 32 bytes for the low and 32 for the high
-  // nibbles, b0 of the four q and then b1; the eight pieces of 16 bytes of row n = 2 * token + digit of a unit are swizzled,
+  // nibbles, b0 of the four q and then b1; the eight pieces of 16 bytes of row n = 2 * token + digit of a unit are
+  // swizzled,
   // piece c at c ^ (n % 8). A missing last k tile is zero.
   kUnits,
   // [token][digit][dim] in the order of the columns, for a library product.
@@ -84,19 +86,19 @@ struct GemvWeight {
 struct GemvParams {
   const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   int32_t tokens;
-  int32_t dim;             // padded_in
-  int32_t units;           // ceil(dim / 128)
-  int32_t splits;          // blocks that share a row along k
-  int32_t warps_k;         // warps of a block along k
+  int32_t dim;      // padded_in
+  int32_t units;    // ceil(dim / 128)
+  int32_t splits;   // blocks that share a row along k
+  int32_t warps_k;  // warps of a block along k
   TileShare share;
-  int32_t chunk_tiles;     // row tiles whose sums shared memory holds at a time
-  int32_t sum_bytes, front_bytes;    // of these sums; of all in front of the tables
-  int32_t slots_e8p, slots_e81b;     // most stages of each codebook that a weight has; 0: left to another launch
-  bool combine;            // to y_rht instead of sums
+  int32_t chunk_tiles;             // row tiles whose sums shared memory holds at a time
+  int32_t sum_bytes, front_bytes;  // of these sums; of all in front of the tables
+  int32_t slots_e8p, slots_e81b;   // most stages of each codebook that a weight has; 0: left to another launch
+  bool combine;                    // to y_rht instead of sums
   int32_t count;
   GemvWeight weights[8];
   // The activations transformed already ...
-  const uint8_t* digits;   // DigitLayout::kTiles
+  const uint8_t* digits;  // DigitLayout::kTiles
   const TokenHeader* headers;
   // ... or as they come, for the kernel that transforms them.
   const void* x;
@@ -110,9 +112,9 @@ struct ProductParams {
   const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   const uint8_t* digits;
   int32_t tokens;
-  int32_t dim;         // padded_in
-  int32_t units;       // ceil(dim / 128)
-  int32_t splits;      // CTAs that share a row along k
+  int32_t dim;                    // padded_in
+  int32_t units;                  // ceil(dim / 128)
+  int32_t splits;                 // CTAs that share a row along k
   int32_t tiles_e8p, tiles_e81b;  // row tiles in all
   int32_t segments_e8p, segments_e81b;
   Segment segments[kMaxSegments];  // E8P first
@@ -122,17 +124,17 @@ struct RhtOutputParams {
   // Sums of the product ...
   const int32_t* z[kMaxStages];  // per stage [token][digit][dim]
   float k[kMaxStages];
-  int32_t e81b_mask;             // bit s: stage s is E81B
-  bool signed_sums;              // sums over signed weights (a library product), not over nibbles
+  int32_t e81b_mask;  // bit s: stage s is E81B
+  bool signed_sums;   // sums over signed weights (a library product), not over nibbles
   int32_t stages;
   const TokenHeader* headers;
   // ... or rows in fp32 (stages == 0).
   const float* rows;
   int64_t rows_stride;
-  int32_t tokens, dim;     // dim: padded_out
+  int32_t tokens, dim;  // dim: padded_out
   int32_t out_features;
-  const uint16_t* su;      // or null
-  const float* bias;       // or null
+  const uint16_t* su;  // or null
+  const float* bias;   // or null
   void* y;
   Scalar y_type;
   int64_t y_stride;

@@ -34,7 +34,8 @@ __device__ __forceinline__ uint32_t BytesToSigns(uint32_t bytes) {
   return matrix;
 }
 
-__global__ void RepackE8pKernel(const uint64_t* packed, int64_t row_tiles, int64_t col_tiles, int64_t units, uint4* weights) {
+__global__ void RepackE8pKernel(const uint64_t* packed, int64_t row_tiles, int64_t col_tiles, int64_t units,
+                                uint4* weights) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= row_tiles * units * 32) return;
   const int64_t tile = i / (units * 32), unit = i / 32 % units, lane = i % 32;
@@ -45,7 +46,8 @@ __global__ void RepackE8pKernel(const uint64_t* packed, int64_t row_tiles, int64
                           static_cast<uint32_t>(w1), SignsToBytes(static_cast<uint32_t>(w1 >> 32)));
 }
 
-__global__ void ExportE8pKernel(const uint4* weights, int64_t row_tiles, int64_t col_tiles, int64_t units, uint64_t* packed) {
+__global__ void ExportE8pKernel(const uint4* weights, int64_t row_tiles, int64_t col_tiles, int64_t units,
+                                uint64_t* packed) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= row_tiles * units * 32) return;
   const int64_t tile = i / (units * 32), unit = i / 32 % units, lane = i % 32;
@@ -56,7 +58,8 @@ __global__ void ExportE8pKernel(const uint4* weights, int64_t row_tiles, int64_t
 }
 
 // codes u8 [rows][cols / 8]; slot s of lane (p, q): row 2p + (s & 1), group 2q + (s >> 1) of the k tile.
-__global__ void RepackE81bKernel(const uint8_t* codes, int64_t row_tiles, int64_t groups, int64_t units, uint2* weights) {
+__global__ void RepackE81bKernel(const uint8_t* codes, int64_t row_tiles, int64_t groups, int64_t units,
+                                 uint2* weights) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= row_tiles * units * 32) return;
   const int64_t tile = i / (units * 32), unit = i / 32 % units, lane = i % 32, p = lane >> 2, q = lane & 3;
@@ -72,7 +75,8 @@ __global__ void RepackE81bKernel(const uint8_t* codes, int64_t row_tiles, int64_
   weights[i] = make_uint2(words[0], words[1]);
 }
 
-__global__ void ExportE81bKernel(const uint2* weights, int64_t row_tiles, int64_t groups, int64_t units, uint8_t* codes) {
+__global__ void ExportE81bKernel(const uint2* weights, int64_t row_tiles, int64_t groups, int64_t units,
+                                 uint8_t* codes) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= row_tiles * units * 32) return;
   const int64_t tile = i / (units * 32), unit = i / 32 % units, lane = i % 32, p = lane >> 2, q = lane & 3;
@@ -118,23 +122,23 @@ __global__ void UnpackKernel(const uint64_t* packed, int64_t words, int64_t grou
 
 void LaunchRepackE8p(const uint64_t* packed, int64_t rows, int64_t cols, uint4* weights, cudaStream_t stream) {
   const int64_t n = rows / 16 * Units(cols) * 32;
-  Launch("repack_e8p", RepackE8pKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, packed, rows / 16, cols / 64, Units(cols),
-         weights);
+  Launch("repack_e8p", RepackE8pKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, packed, rows / 16, cols / 64,
+         Units(cols), weights);
 }
 void LaunchExportE8p(const uint4* weights, int64_t rows, int64_t cols, uint64_t* packed, cudaStream_t stream) {
   const int64_t n = rows / 16 * Units(cols) * 32;
-  Launch("export_e8p", ExportE8pKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, weights, rows / 16, cols / 64, Units(cols),
-         packed);
+  Launch("export_e8p", ExportE8pKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, weights, rows / 16, cols / 64,
+         Units(cols), packed);
 }
 void LaunchRepackE81b(const uint8_t* codes, int64_t rows, int64_t cols, uint2* weights, cudaStream_t stream) {
   const int64_t n = rows / 16 * Units(cols) * 32;
-  Launch("repack_e81b", RepackE81bKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, codes, rows / 16, cols / 8, Units(cols),
-         weights);
+  Launch("repack_e81b", RepackE81bKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, codes, rows / 16, cols / 8,
+         Units(cols), weights);
 }
 void LaunchExportE81b(const uint2* weights, int64_t rows, int64_t cols, uint8_t* codes, cudaStream_t stream) {
   const int64_t n = rows / 16 * Units(cols) * 32;
-  Launch("export_e81b", ExportE81bKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, weights, rows / 16, cols / 8, Units(cols),
-         codes);
+  Launch("export_e81b", ExportE81bKernel, {dim3(Blocks(n)), dim3(kThreads)}, stream, weights, rows / 16, cols / 8,
+         Units(cols), codes);
 }
 void LaunchPack(const uint16_t* codes, int64_t rows, int64_t cols, uint64_t* packed, cudaStream_t stream) {
   const int64_t words = rows / 16 * (cols / 64) * 32;

@@ -143,8 +143,8 @@ __global__ void StageKernel(float* buffer, const BlockList blocks, int64_t dim, 
   *b = __fsub_rn(x, y);
 }
 
-__global__ void __launch_bounds__(kFinishThreads) FinishInputKernel(const __grid_constant__ RhtInputParams p,
-                                                                    const BlockList blocks, float* buffer) {
+__global__ void __launch_bounds__(kFinishThreads)
+    FinishInputKernel(const __grid_constant__ RhtInputParams p, const BlockList blocks, float* buffer) {
   __shared__ uint32_t block_max;
   __shared__ int sums[2];
   const int t = static_cast<int>(threadIdx.x);
@@ -190,7 +190,8 @@ __global__ void __launch_bounds__(kFinishThreads) FinishInputKernel(const __grid
   }
 }
 
-__global__ void FinishOutputKernel(const __grid_constant__ RhtOutputParams p, const BlockList blocks, const float* buffer) {
+__global__ void FinishOutputKernel(const __grid_constant__ RhtOutputParams p, const BlockList blocks,
+                                   const float* buffer) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int token = static_cast<int>(blockIdx.y);
   if (i >= p.out_features) return;
@@ -232,16 +233,16 @@ constexpr int64_t kMaxGridY = 65535;
 void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& blocks, cudaStream_t stream) {
   if (!blocks.standard) {
     for (int bit = 0; bit < blocks.max_log2; ++bit) {
-      Launch("fwht_stage", StageKernel, {dim3(Count(dim * rows)), dim3(kThreads)}, stream, buffer, blocks, dim, rows, dim,
-             int64_t{1}, bit, false);
+      Launch("fwht_stage", StageKernel, {dim3(Count(dim * rows)), dim3(kThreads)}, stream, buffer, blocks, dim, rows,
+             dim, int64_t{1}, bit, false);
     }
     return;
   }
   for (int64_t first = 0; first < rows; first += kMaxGridY) {
     const unsigned n = static_cast<unsigned>(rows - first < kMaxGridY ? rows - first : kMaxGridY);
     float* part = buffer + first * dim;
-    Launch("fwht_chunk", ChunkKernel, {dim3(static_cast<unsigned>((dim + kChunk - 1) / kChunk), n), dim3(kChunkThreads)},
-           stream, part, dim);
+    Launch("fwht_chunk", ChunkKernel,
+           {dim3(static_cast<unsigned>((dim + kChunk - 1) / kChunk), n), dim3(kChunkThreads)}, stream, part, dim);
     auto high = [&](auto* kernel, int shift) {
       const int64_t span = int64_t{1} << (shift + 4), threads = (dim + span - 1) / span << shift;
       Launch("fwht_high", kernel, {dim3(Count(threads), n), dim3(kThreads)}, stream, part, dim, threads);
@@ -261,15 +262,17 @@ void LaunchRhtInputLarge(const RhtInputParams& p, const BlockList& blocks, float
            buffer + first * p.dim);
   }
   if (!p.pretransformed) LaunchFwhtRows(buffer, p.tokens, p.dim, blocks, stream);
-  Launch("rht_finish", FinishInputKernel, {dim3(static_cast<unsigned>(p.tokens)), dim3(kFinishThreads)}, stream, p, blocks,
-         buffer);
+  Launch("rht_finish", FinishInputKernel, {dim3(static_cast<unsigned>(p.tokens)), dim3(kFinishThreads)}, stream, p,
+         blocks, buffer);
 }
 
 void LaunchRhtOutputLarge(const RhtOutputParams& p, const BlockList& blocks, float* buffer, cudaStream_t stream) {
-  const dim3 load(Count(p.dim), static_cast<unsigned>(p.tokens)), store(Count(p.out_features), static_cast<unsigned>(p.tokens));
+  const dim3 load(Count(p.dim), static_cast<unsigned>(p.tokens)),
+      store(Count(p.out_features), static_cast<unsigned>(p.tokens));
   Launch("rht_load", LoadOutputKernel, {load, dim3(kThreads)}, stream, p, buffer);
   LaunchFwhtRows(buffer, p.tokens, p.dim, blocks, stream);
-  Launch("rht_finish", FinishOutputKernel, {store, dim3(kThreads)}, stream, p, blocks, static_cast<const float*>(buffer));
+  Launch("rht_finish", FinishOutputKernel, {store, dim3(kThreads)}, stream, p, blocks,
+         static_cast<const float*>(buffer));
 }
 
 void LaunchCombine(const RhtOutputParams& p, cudaStream_t stream) {
@@ -277,23 +280,25 @@ void LaunchCombine(const RhtOutputParams& p, cudaStream_t stream) {
   Launch("e8p_combine", CombineKernel, {grid, dim3(kThreads)}, stream, p);
 }
 
-void LaunchScaleColumns(const DequantizeParams& p, const BlockList& in_blocks, int64_t padded_out, cudaStream_t stream) {
+void LaunchScaleColumns(const DequantizeParams& p, const BlockList& in_blocks, int64_t padded_out,
+                        cudaStream_t stream) {
   const dim3 grid(Count(p.padded_in), static_cast<unsigned>(padded_out < kMaxGridY ? padded_out : kMaxGridY));
   Launch("dequantize_scale", ScaleColumnsKernel, {grid, dim3(kThreads)}, stream, p, in_blocks, padded_out);
 }
 
-void LaunchDequantizeColumns(const DequantizeParams& p, const BlockList& out_blocks, int64_t padded_out, cudaStream_t stream) {
+void LaunchDequantizeColumns(const DequantizeParams& p, const BlockList& out_blocks, int64_t padded_out,
+                             cudaStream_t stream) {
   for (int bit = 0; bit < out_blocks.max_log2; ++bit) {
-    Launch("fwht_stage", StageKernel, {dim3(Count(padded_out * p.padded_in)), dim3(kThreads)}, stream, p.buffer, out_blocks,
-           padded_out, p.padded_in, int64_t{1}, p.padded_in, bit, true);
+    Launch("fwht_stage", StageKernel, {dim3(Count(padded_out * p.padded_in)), dim3(kThreads)}, stream, p.buffer,
+           out_blocks, padded_out, p.padded_in, int64_t{1}, p.padded_in, bit, true);
   }
   const dim3 grid(Count(p.in_features), static_cast<unsigned>(p.out_features < kMaxGridY ? p.out_features : kMaxGridY));
   Launch("dequantize_store", StoreDequantizedKernel, {grid, dim3(kThreads)}, stream, p, out_blocks, padded_out);
 }
 
 void LoadRhtLargeKernels() {
-  LoadKernels(LoadInputKernel, LoadOutputKernel, CombineKernel, ChunkKernel, HighStagesKernel<12>, HighStagesKernel<16>, StageKernel,
-              FinishInputKernel, FinishOutputKernel, ScaleColumnsKernel, StoreDequantizedKernel);
+  LoadKernels(LoadInputKernel, LoadOutputKernel, CombineKernel, ChunkKernel, HighStagesKernel<12>, HighStagesKernel<16>,
+              StageKernel, FinishInputKernel, FinishOutputKernel, ScaleColumnsKernel, StoreDequantizedKernel);
 }
 
 }  // namespace glq::kernels

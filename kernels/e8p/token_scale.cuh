@@ -19,9 +19,12 @@ __device__ __forceinline__ TokenScale LoadTokenScale(const TokenHeader& h) {
   return {h.t, sum.x, sum.y, h.kind};
 }
 
-// Stage after stage of one element: `hi` and `lo` are sums over nibbles, `k` the stage's factor, `before` the stages before it.
-__device__ __forceinline__ float AddStage(int hi, int lo, const TokenScale& token, bool e81b, float k, bool first, float before) {
-  const Correction c = e81b ? Correction{1, 4 * token.sum_hi, 4 * token.sum_lo} : Correction{2, 15 * token.sum_hi, 15 * token.sum_lo};
+// Stage after stage of one element: `hi` and `lo` are sums over nibbles, `k` the stage's factor, `before` the stages
+// before it.
+__device__ __forceinline__ float AddStage(int hi, int lo, const TokenScale& token, bool e81b, float k, bool first,
+                                          float before) {
+  const Correction c =
+      e81b ? Correction{1, 4 * token.sum_hi, 4 * token.sum_lo} : Correction{2, 15 * token.sum_hi, 15 * token.sum_lo};
   const float z = StageSum(hi, lo, c), scale = __fmul_rn(k, token.t);
   const float y = first ? __fmul_rn(z, scale) : __fmaf_rn(z, scale, before);
   return token.kind == 0 ? y : token.kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);

@@ -114,7 +114,8 @@ class CpuBackend final : public Backend {
     char text[512];
     std::snprintf(text, sizeof(text),
                   "device: cpu\npath: %s\nsimd: %s\nthreads: %d\nstages: %zu\ntokens per pass: %" PRId64
-                  "\npasses over the weight: %" PRId64 "\nweight bytes per pass: %" PRId64 "\nfloor: not known\nworkspace bytes: %zu\n",
+                  "\npasses over the weight: %" PRId64 "\nweight bytes per pass: %" PRId64
+                  "\nfloor: not known\nworkspace bytes: %zu\n",
                   kPath, cpu::SimdTargets().c_str(), parallel_.workers(), meta.stages.size(), cpu::kTokenBlock,
                   (tokens + cpu::kTokenBlock - 1) / cpu::kTokenBlock, WeightBytes(meta),
                   FusedLinearWorkspace(list, 1, tokens, GLQ_MATH_EXACT));

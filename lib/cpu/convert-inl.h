@@ -90,8 +90,7 @@ HWY_INLINE hn::VFromD<hn::Rebind<uint16_t, D>> NarrowBits(D d, hn::VFromD<D> v) 
         hn::ShiftRight<13>(hn::Add(hn::Sub(magnitude, hn::Set(du, 0x38000000u)), hn::Add(odd, hn::Set(du, 0xFFFu))));
     // The last place of 1/2 in binary32 is the smallest subnormal of binary16.
     const auto half = hn::Set(d, 0.5f);
-    const auto subnormal =
-        hn::Sub(hn::BitCast(du, hn::Add(hn::BitCast(d, magnitude), half)), hn::BitCast(du, half));
+    const auto subnormal = hn::Sub(hn::BitCast(du, hn::Add(hn::BitCast(d, magnitude), half)), hn::BitCast(du, half));
     auto out = hn::IfThenElse(hn::Lt(magnitude, hn::Set(du, 0x38800000u)), subnormal, normal);
     out = hn::IfThenElse(hn::Lt(magnitude, hn::Set(du, 0x477FF000u)), out, hn::Set(du, 0x7C00u));
     out = hn::IfThenElse(hn::Gt(magnitude, hn::Set(du, 0x7F800000u)), hn::Set(du, 0x7E00u), out);
@@ -142,9 +141,12 @@ HWY_INLINE hn::VFromD<D> FusedMulAdd(D d, hn::VFromD<D> a, hn::VFromD<D> b, hn::
 template <class F>
 HWY_INLINE void WithScalar(Scalar type, const F& f) {
   switch (type) {
-    case Scalar::kF16: return f.template operator()<Scalar::kF16>();
-    case Scalar::kBF16: return f.template operator()<Scalar::kBF16>();
-    case Scalar::kF32: return f.template operator()<Scalar::kF32>();
+    case Scalar::kF16:
+      return f.template operator()<Scalar::kF16>();
+    case Scalar::kBF16:
+      return f.template operator()<Scalar::kBF16>();
+    case Scalar::kF32:
+      return f.template operator()<Scalar::kF32>();
   }
 }
 

@@ -57,8 +57,10 @@ HWY_INLINE hn::VFromD<DecI32> SumPairs(hn::VFromD<DecI16> pairs) {
 struct PlaneLookup {
   __m512i t0, t1, t2, t3;
   explicit PlaneLookup(const uint8_t* table)
-      : t0(_mm512_load_si512(table)), t1(_mm512_load_si512(table + 64)),
-        t2(_mm512_load_si512(table + 128)), t3(_mm512_load_si512(table + 192)) {}
+      : t0(_mm512_load_si512(table)),
+        t1(_mm512_load_si512(table + 64)),
+        t2(_mm512_load_si512(table + 128)),
+        t3(_mm512_load_si512(table + 192)) {}
   HWY_INLINE __m512i operator()(__m512i index, __mmask64 upper) const {
     return _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(t0, index, t1),
                                   _mm512_permutex2var_epi8(t2, index, t3));
@@ -114,9 +116,8 @@ struct E81bPlanes {
 HWY_INLINE void DecodeBlocks(e8p::Codebook codebook, const uint8_t* blocks, int64_t count, uint8_t* to, int64_t step) {
   const auto run = [&](const auto& planes) {
     for (int64_t b = 0; b < count; ++b) {
-      planes.ForEachSubvector(blocks + b * BlockBytes(codebook), [&](int sub, hn::VFromD<DecU8> w) {
-        hn::Store(w, DecU8(), to + sub * step);
-      });
+      planes.ForEachSubvector(blocks + b * BlockBytes(codebook),
+                              [&](int sub, hn::VFromD<DecU8> w) { hn::Store(w, DecU8(), to + sub * step); });
       to += 8 * step;
     }
   };

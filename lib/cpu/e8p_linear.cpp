@@ -32,8 +32,8 @@ struct Quantized {
 
 struct FusedBuffers {
   Quantized quantized;
-  float* y_rht;    // [tokens of a block][padded_out]
-  float* rows;     // [workers][row_size]
+  float* y_rht;  // [tokens of a block][padded_out]
+  float* rows;   // [workers][row_size]
   int64_t row_size;
   MatmulScratch* scratch;  // [workers]
 
@@ -62,8 +62,14 @@ LinearMeta Largest(const LinearMeta* const metas[], int count) {
 void Matmul(const E8pWeights& weights, const Quantized& quantized, int64_t tokens, float* y, int64_t y_stride,
             MatmulScratch* scratch, Parallel& par) {
   const LinearMeta& meta = weights.meta();
-  const MatmulArgs args = {weights.stages(), static_cast<int>(meta.stages.size()), meta.padded_in, quantized.digits,
-                           quantized.scales, tokens,                               y,              y_stride};
+  const MatmulArgs args = {weights.stages(),
+                           static_cast<int>(meta.stages.size()),
+                           meta.padded_in,
+                           quantized.digits,
+                           quantized.scales,
+                           tokens,
+                           y,
+                           y_stride};
   const int64_t tiles = meta.padded_out / kTileRows;
   // Below about 64 Ki codes a thread costs more than it brings.
   const int64_t codes_per_tile = kTileRows * meta.padded_in / 8 * args.num_stages * tokens;

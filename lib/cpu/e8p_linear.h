@@ -37,7 +37,7 @@ class E8pWeights {
   const uint16_t* sv() const { return sv_; }  // null if absent
   const uint16_t* su() const { return su_; }
   const float* bias() const { return bias_; }
-  size_t bytes() const { return bytes_; }     // of the allocation
+  size_t bytes() const { return bytes_; }  // of the allocation
 
   // For the operations.
   const StageBlocks* stages() const { return stages_; }

@@ -77,7 +77,9 @@ HWY_INLINE void MultiplyTile(const uint8_t* tile, int64_t blocks, const int8_t* 
     // 16-bit sums of eight subvectors cannot overflow: 8 * 2 * 13 * 128 < 2^15.
     const hn::Repartition<int16_t, I32> d16;
     hn::VFromD<decltype(d16)> part[kT][2][kRowVectors];
-    for (auto& token : part) for (auto& digit : token) for (auto& v : digit) v = hn::Zero(d16);
+    for (auto& token : part)
+      for (auto& digit : token)
+        for (auto& v : digit) v = hn::Zero(d16);
 #endif
     for (int s = 0; s < 8; ++s) {
       VU8 w[kRowVectors];
@@ -196,10 +198,18 @@ HWY_INLINE void TilePath(const MatmulArgs& args, int64_t tile, int64_t end, Matm
             const int8_t* q = digits + 8 * t;
             int32_t* to = sums + t * 2 * kRowsAtOnce + row;
             switch (HWY_MIN(kTokens, group - t)) {
-              case 1: MultiplyTile<1>(weights, count, q, step, to); break;
-              case 2: MultiplyTile<2>(weights, count, q, step, to); break;
-              case 3: MultiplyTile<HWY_MIN(3, kTokens)>(weights, count, q, step, to); break;
-              default: MultiplyTile<kTokens>(weights, count, q, step, to); break;
+              case 1:
+                MultiplyTile<1>(weights, count, q, step, to);
+                break;
+              case 2:
+                MultiplyTile<2>(weights, count, q, step, to);
+                break;
+              case 3:
+                MultiplyTile<HWY_MIN(3, kTokens)>(weights, count, q, step, to);
+                break;
+              default:
+                MultiplyTile<kTokens>(weights, count, q, step, to);
+                break;
             }
           }
         }
@@ -224,7 +234,9 @@ HWY_INLINE void DirectPath(const MatmulArgs& args, int64_t tile, MatmulScratch* 
     const uint8_t* codes = stage.blocks + tile * blocks * block_bytes;
     const auto run = [&](const auto& planes) {
       VI32 acc[kT][2][2];
-      for (auto& token : acc) for (auto& digit : token) for (auto& v : digit) v = hn::Zero(d);
+      for (auto& token : acc)
+        for (auto& digit : token)
+          for (auto& v : digit) v = hn::Zero(d);
       const int8_t* digits = args.digits;
       for (int64_t b = 0; b < blocks; ++b) {
         planes.ForEachSubvector(codes + b * block_bytes, [&](int sub, VU8 w) {

@@ -28,11 +28,11 @@ struct StageBlocks {
 struct MatmulArgs {
   const StageBlocks* stages;
   int num_stages;
-  int64_t cols;             // padded
-  const int8_t* digits;     // of `tokens` tokens in groups of kTokenGroup, see rht.h
-  const RowScale* scales;   // [tokens]
-  int64_t tokens;           // at most kTokenBlock
-  float* y;                 // [tokens][y_stride]; only the rows of the call's tiles are written
+  int64_t cols;            // padded
+  const int8_t* digits;    // of `tokens` tokens in groups of kTokenGroup, see rht.h
+  const RowScale* scales;  // [tokens]
+  int64_t tokens;          // at most kTokenBlock
+  float* y;                // [tokens][y_stride]; only the rows of the call's tiles are written
   int64_t y_stride;
 };
 

@@ -35,7 +35,7 @@ struct RowScale {
   enum Kind : int32_t { kNormal, kZero, kNotFinite };
   float from_integer;  // m / 32639
   Kind kind;
-  double sum;          // of all q; exact
+  double sum;  // of all q; exact
 };
 
 // Rows of digits are kept per group of up to kTokenGroup tokens, side by side:

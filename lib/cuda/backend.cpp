@@ -26,7 +26,9 @@ namespace {
 
 cudaStream_t Native(glq_stream s) { return static_cast<cudaStream_t>(s); }
 
-Scalar ScalarOf(glq_dtype t) { return t == GLQ_DTYPE_F16 ? Scalar::kF16 : t == GLQ_DTYPE_BF16 ? Scalar::kBF16 : Scalar::kF32; }
+Scalar ScalarOf(glq_dtype t) {
+  return t == GLQ_DTYPE_F16 ? Scalar::kF16 : t == GLQ_DTYPE_BF16 ? Scalar::kBF16 : Scalar::kF32;
+}
 
 const CudaWeight& Of(const E8pWeight& w) { return static_cast<const CudaWeight&>(w); }
 
@@ -118,9 +120,11 @@ class CudaBackend final : public Backend {
       }
       void* to = weight->stage(static_cast<int>(i));
       if (e8p) {
-        kernels::LaunchRepackE8p(static_cast<const uint64_t*>(packed), m.padded_out, m.padded_in, static_cast<uint4*>(to), s);
+        kernels::LaunchRepackE8p(static_cast<const uint64_t*>(packed), m.padded_out, m.padded_in,
+                                 static_cast<uint4*>(to), s);
       } else {
-        kernels::LaunchRepackE81b(static_cast<const uint8_t*>(packed), m.padded_out, m.padded_in, static_cast<uint2*>(to), s);
+        kernels::LaunchRepackE81b(static_cast<const uint8_t*>(packed), m.padded_out, m.padded_in,
+                                  static_cast<uint2*>(to), s);
       }
     }
     const auto put = [&](void* to, const void* from, size_t bytes, bool on_device) {
@@ -143,8 +147,9 @@ class CudaBackend final : public Backend {
     const e8p::LinearMeta& m = w.meta();
     cudaStream_t s = Native(stream);
     const auto copy = [&](const void* from, size_t bytes) {
-      CheckCuda(cudaMemcpyAsync(destination, from, bytes, on_device ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost, s),
-                "cudaMemcpyAsync");
+      CheckCuda(
+          cudaMemcpyAsync(destination, from, bytes, on_device ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost, s),
+          "cudaMemcpyAsync");
     };
     Block staging;
     if (part == Part::kSv) {
@@ -161,9 +166,11 @@ class CudaBackend final : public Backend {
         to = staging.as<void>();
       }
       if (e8p) {
-        kernels::LaunchExportE8p(static_cast<const uint4*>(w.stage(i)), m.padded_out, m.padded_in, static_cast<uint64_t*>(to), s);
+        kernels::LaunchExportE8p(static_cast<const uint4*>(w.stage(i)), m.padded_out, m.padded_in,
+                                 static_cast<uint64_t*>(to), s);
       } else {
-        kernels::LaunchExportE81b(static_cast<const uint2*>(w.stage(i)), m.padded_out, m.padded_in, static_cast<uint8_t*>(to), s);
+        kernels::LaunchExportE81b(static_cast<const uint2*>(w.stage(i)), m.padded_out, m.padded_in,
+                                  static_cast<uint8_t*>(to), s);
       }
       if (!on_device) copy(to, bytes);
     }
@@ -227,7 +234,8 @@ class CudaBackend final : public Backend {
   size_t RhtInputWorkspace(const E8pWeight& weight, int64_t max_tokens) override {
     return linear_->RhtInputWorkspace(weight.meta(), max_tokens);
   }
-  void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v, void* workspace) override {
+  void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v,
+                void* workspace) override {
     const ScopedDevice device(traits_.index);
     linear_->RhtInput(Of(weight), x, v, workspace, Native(stream));
     Finish(stream);
@@ -246,7 +254,8 @@ class CudaBackend final : public Backend {
   size_t RhtOutputWorkspace(const E8pWeight& weight, int64_t max_tokens) override {
     return linear_->RhtOutputWorkspace(weight.meta(), max_tokens);
   }
-  void RhtOutput(glq_stream stream, const E8pWeight& weight, const Matrix& z, const Matrix& y, void* workspace) override {
+  void RhtOutput(glq_stream stream, const E8pWeight& weight, const Matrix& z, const Matrix& y,
+                 void* workspace) override {
     const ScopedDevice device(traits_.index);
     linear_->RhtOutput(Of(weight), z, y, workspace, Native(stream));
     Finish(stream);
@@ -268,7 +277,8 @@ class CudaBackend final : public Backend {
     auto* buffer = static_cast<float*>(workspace);
     Decode(e, 0, Matrix{buffer, GLQ_DTYPE_F32, m.padded_out, m.padded_in, m.padded_in}, s);
     kernels::LaunchFwhtRows(buffer, m.padded_out, m.padded_in, e.in_blocks(), s);
-    const kernels::DequantizeParams p{buffer, m.padded_in, m.in_features, m.out_features, e.sv(), e.su(), w.data, ScalarOf(w.dtype), w.stride};
+    const kernels::DequantizeParams p{buffer, m.padded_in, m.in_features,     m.out_features, e.sv(),
+                                      e.su(), w.data,      ScalarOf(w.dtype), w.stride};
     kernels::LaunchScaleColumns(p, e.in_blocks(), m.padded_out, s);
     kernels::LaunchDequantizeColumns(p, e.out_blocks(), m.padded_out, s);
     Finish(stream);
@@ -289,8 +299,15 @@ class CudaBackend final : public Backend {
   void GemvBf16(glq_stream stream, const Matrix& weight, const Matrix& x, const Matrix& y, void*) override {
     const ScopedDevice device(traits_.index);
     if (weight.rows == 0) return;
-    const kernels::GemvBf16Params p{static_cast<const uint16_t*>(weight.data), static_cast<const uint16_t*>(x.data), y.data,
-                                    ScalarOf(y.dtype), weight.rows, weight.cols, weight.stride, x.stride, y.stride,
+    const kernels::GemvBf16Params p{static_cast<const uint16_t*>(weight.data),
+                                    static_cast<const uint16_t*>(x.data),
+                                    y.data,
+                                    ScalarOf(y.dtype),
+                                    weight.rows,
+                                    weight.cols,
+                                    weight.stride,
+                                    x.stride,
+                                    y.stride,
                                     static_cast<int32_t>(x.rows)};
     kernels::LaunchGemvBf16(p, DenseDevice(), Native(stream));
     Finish(stream);
@@ -302,13 +319,19 @@ class CudaBackend final : public Backend {
       case GLQ_OP_MATMUL_E8P: {
         const e8p::LinearMeta* list = &meta;
         const uint64_t id = 0;
-        return {linear_->Workspace(&list, &id, 1, q.max_tokens, q.math_mode), linear_->PathName(meta, q.max_tokens), 16};
+        return {linear_->Workspace(&list, &id, 1, q.max_tokens, q.math_mode), linear_->PathName(meta, q.max_tokens),
+                16};
       }
-      case GLQ_OP_RHT_INPUT: return {linear_->RhtInputWorkspace(meta, q.max_tokens), "cuda hadamard", 16};
-      case GLQ_OP_RHT_OUTPUT: return {linear_->RhtOutputWorkspace(meta, q.max_tokens), "cuda hadamard", 16};
-      case GLQ_OP_DECODE_E8P: return {0, "cuda decode", 16};
-      case GLQ_OP_DEQUANTIZE: return {static_cast<size_t>(meta.padded_in * meta.padded_out) * 4, "cuda decode and hadamard", 16};
-      default: return {0, "cuda mma bf16", 16};
+      case GLQ_OP_RHT_INPUT:
+        return {linear_->RhtInputWorkspace(meta, q.max_tokens), "cuda hadamard", 16};
+      case GLQ_OP_RHT_OUTPUT:
+        return {linear_->RhtOutputWorkspace(meta, q.max_tokens), "cuda hadamard", 16};
+      case GLQ_OP_DECODE_E8P:
+        return {0, "cuda decode", 16};
+      case GLQ_OP_DEQUANTIZE:
+        return {static_cast<size_t>(meta.padded_in * meta.padded_out) * 4, "cuda decode and hadamard", 16};
+      default:
+        return {0, "cuda mma bf16", 16};
     }
   }
 
@@ -397,7 +420,7 @@ void CudaBackend::Copy(glq_stream stream, const glq_view& source, const glq_view
   int64_t count = 1;
   for (int64_t n : shape) count *= n;
   if (count == 0) return;
-  const auto compact = [&](const int64_t (&strides)[4]) {
+  const auto compact = [&](const int64_t(&strides)[4]) {
     int64_t expected = 1;
     for (int d = 3; d >= 0; --d) {
       if (shape[d] != 1 && strides[d] != expected) return false;
@@ -406,7 +429,8 @@ void CudaBackend::Copy(glq_stream stream, const glq_view& source, const glq_view
     return true;
   };
   if (compact(from) && compact(to)) {
-    CheckCuda(cudaMemcpyAsync(destination.data, source.data, static_cast<size_t>(count * bytes), cudaMemcpyDefault, s), "cudaMemcpyAsync");
+    CheckCuda(cudaMemcpyAsync(destination.data, source.data, static_cast<size_t>(count * bytes), cudaMemcpyDefault, s),
+              "cudaMemcpyAsync");
     return;
   }
   if (source.device.type == GLQ_DEVICE_CUDA && destination.device.type == GLQ_DEVICE_CUDA) {
@@ -426,7 +450,8 @@ void CudaBackend::Copy(glq_stream stream, const glq_view& source, const glq_view
     for (int64_t b = 0; b < shape[1]; ++b) {
       for (int64_t c = 0; c < shape[2]; ++c) {
         for (int64_t d = 0; d < inner; ++d) {
-          const auto* f = static_cast<const std::byte*>(source.data) + (a * from[0] + b * from[1] + c * from[2] + d * from[3]) * bytes;
+          const auto* f = static_cast<const std::byte*>(source.data) +
+                          (a * from[0] + b * from[1] + c * from[2] + d * from[3]) * bytes;
           auto* t = static_cast<std::byte*>(destination.data) + (a * to[0] + b * to[1] + c * to[2] + d * to[3]) * bytes;
           CheckCuda(cudaMemcpyAsync(t, f, width, cudaMemcpyDefault, s), "cudaMemcpyAsync");
         }

@@ -34,7 +34,8 @@ struct CublasLt::Functions {
            get(layout_create, "cublasLtMatrixLayoutCreate") && get(layout_destroy, "cublasLtMatrixLayoutDestroy") &&
            get(preference_create, "cublasLtMatmulPreferenceCreate") &&
            get(preference_destroy, "cublasLtMatmulPreferenceDestroy") &&
-           get(preference_set, "cublasLtMatmulPreferenceSetAttribute") && get(heuristic, "cublasLtMatmulAlgoGetHeuristic");
+           get(preference_set, "cublasLtMatmulPreferenceSetAttribute") &&
+           get(heuristic, "cublasLtMatmulAlgoGetHeuristic");
   }
 };
 
@@ -42,8 +43,8 @@ namespace {
 
 void Check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(GLQ_E_CUBLAS, std::string(what) + ": status " + std::to_string(static_cast<int>(status)), GLQ_NATIVE_CUBLAS,
-              static_cast<int32_t>(status));
+  throw Error(GLQ_E_CUBLAS, std::string(what) + ": status " + std::to_string(static_cast<int>(status)),
+              GLQ_NATIVE_CUBLAS, static_cast<int32_t>(status));
 }
 
 }  // namespace
@@ -104,7 +105,8 @@ void CublasLt::MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int6
   } o{f};
   Check(f.desc_create(&o.desc, CUBLAS_COMPUTE_32I, CUDA_R_32I), "cublasLtMatmulDescCreate");
   const cublasOperation_t transpose = CUBLAS_OP_T;
-  Check(f.desc_set(o.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)), "cublasLtMatmulDescSetAttribute");
+  Check(f.desc_set(o.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)),
+        "cublasLtMatmulDescSetAttribute");
   const auto un = static_cast<uint64_t>(n), uk = static_cast<uint64_t>(k), ut = static_cast<uint64_t>(t);
   Check(f.layout_create(&o.a, CUDA_R_8I, uk, un, k), "cublasLtMatrixLayoutCreate");
   Check(f.layout_create(&o.b, CUDA_R_8I, uk, ut, k), "cublasLtMatrixLayoutCreate");
@@ -115,10 +117,12 @@ void CublasLt::MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int6
         "cublasLtMatmulPreferenceSetAttribute");
   cublasLtMatmulHeuristicResult_t choice{};
   int found = 0;
-  Check(f.heuristic(handle_, o.desc, o.a, o.b, o.c, o.c, o.preference, 1, &choice, &found), "cublasLtMatmulAlgoGetHeuristic");
+  Check(f.heuristic(handle_, o.desc, o.a, o.b, o.c, o.c, o.preference, 1, &choice, &found),
+        "cublasLtMatmulAlgoGetHeuristic");
   if (found == 0) throw Error(GLQ_E_CUBLAS, "cuBLASLt has no algorithm for this product", GLQ_NATIVE_CUBLAS, 0);
   const int32_t one = 1, zero = 0;
-  Check(f.matmul(handle_, o.desc, &one, w, o.a, x, o.b, &zero, out, o.c, out, o.c, &choice.algo, workspace, bytes, stream),
+  Check(f.matmul(handle_, o.desc, &one, w, o.a, x, o.b, &zero, out, o.c, out, o.c, &choice.algo, workspace, bytes,
+                 stream),
         "cublasLtMatmul");
 }
 

@@ -15,7 +15,8 @@ int64_t CudaWeight::StageBytes(const e8p::LinearMeta& meta, int stage) {
   return meta.padded_out / kernels::kTileRows * units * (e8p ? kernels::kUnitBytesE8p : kernels::kUnitBytesE81b);
 }
 
-CudaWeight::CudaWeight(const e8p::LinearMeta& meta, std::shared_ptr<const InputTransforms::Entry> transform, Memory& memory)
+CudaWeight::CudaWeight(const e8p::LinearMeta& meta, std::shared_ptr<const InputTransforms::Entry> transform,
+                       Memory& memory)
     : E8pWeight(meta), transform_(std::move(transform)) {
   input_transform_id_ = transform_->id;
   WorkspaceCursor cursor;
@@ -35,8 +36,8 @@ CudaWeight::CudaWeight(const e8p::LinearMeta& meta, std::shared_ptr<const InputT
 
 kernels::BlockList CudaWeight::Blocks(const std::vector<int64_t>& blocks, int64_t dim, const int64_t* starts) {
   const int64_t largest = *std::max_element(blocks.begin(), blocks.end());
-  return {starts, static_cast<int32_t>(blocks.size()), static_cast<int32_t>(std::bit_width(static_cast<uint64_t>(largest))) - 1,
-          IsBinaryExpansion(dim, blocks)};
+  return {starts, static_cast<int32_t>(blocks.size()),
+          static_cast<int32_t>(std::bit_width(static_cast<uint64_t>(largest))) - 1, IsBinaryExpansion(dim, blocks)};
 }
 
 }  // namespace glq::cuda

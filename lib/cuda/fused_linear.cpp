@@ -9,7 +9,9 @@
 namespace glq::cuda {
 namespace {
 
-Scalar ScalarOf(glq_dtype t) { return t == GLQ_DTYPE_F16 ? Scalar::kF16 : t == GLQ_DTYPE_BF16 ? Scalar::kBF16 : Scalar::kF32; }
+Scalar ScalarOf(glq_dtype t) {
+  return t == GLQ_DTYPE_F16 ? Scalar::kF16 : t == GLQ_DTYPE_BF16 ? Scalar::kBF16 : Scalar::kF32;
+}
 
 int64_t ElementBytes(glq_dtype t) { return (t >> 8 & 255) / 8; }
 
@@ -99,7 +101,8 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
       if (ids[j] == ids[i]) part[n++] = metas[j], done[j] = true;
     }
     // The paths differ in what they need: a workspace for many tokens must do for few.
-    for (const int64_t fewer : {tokens, std::min(tokens, int64_t{kernels::kGemvMaxTokens}), std::min(tokens, kExpandTokens - 1)}) {
+    for (const int64_t fewer :
+         {tokens, std::min(tokens, int64_t{kernels::kGemvMaxTokens}), std::min(tokens, kExpandTokens - 1)}) {
       for (const bool plain_rows : {true, false}) {
         const ProductPlan plan = PlanProduct(device_, part, n, fewer, plain_rows, library_.found());
         bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
@@ -109,8 +112,8 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
   return bytes;
 }
 
-void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
-                                      int64_t tokens, cudaStream_t stream) const {
+void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count,
+                                      const Layout& layout, int64_t tokens, cudaStream_t stream) const {
   kernels::WgmmaParams p{};
   p.tables = tables_;
   p.digits = layout.digits;
@@ -143,8 +146,8 @@ void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight*
   kernels::LaunchWgmma(p, plan.wgmma, device_.clusters, stream);
 }
 
-void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
-                                 int64_t tokens, bool expand, cudaStream_t stream) const {
+void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count,
+                                 const Layout& layout, int64_t tokens, bool expand, cudaStream_t stream) const {
   const int64_t in = weights[0]->meta().padded_in;
   if (plan.path == Path::kExpand) {
     int32_t* z = layout.z;
@@ -153,10 +156,11 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
       for (size_t s = 0; s < m.stages.size(); ++s) {
         if (expand) {
           kernels::LaunchExpandInt8(tables_, weights[i]->stage(static_cast<int>(s)),
-                                    m.stages[s].codebook == e8p::Codebook::kE81B, m.padded_out, in, layout.expanded, stream);
+                                    m.stages[s].codebook == e8p::Codebook::kE81B, m.padded_out, in, layout.expanded,
+                                    stream);
         }
-        library_.MultiplyInt8(layout.expanded, reinterpret_cast<const int8_t*>(layout.digits), z, m.padded_out, in, 2 * tokens,
-                              layout.library_workspace, stream);
+        library_.MultiplyInt8(layout.expanded, reinterpret_cast<const int8_t*>(layout.digits), z, m.padded_out, in,
+                              2 * tokens, layout.library_workspace, stream);
         z += 2 * tokens * m.padded_out;
       }
     }
@@ -176,8 +180,9 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
       const e8p::LinearMeta& m = weights[i]->meta();
       for (size_t s = 0; s < m.stages.size(); ++s) {
         if (m.stages[s].codebook == codebook) {
-          p.segments[p.segments_e8p + p.segments_e81b] = {static_cast<const uint4*>(weights[i]->stage(static_cast<int>(s))), z,
-                                                          tiles, static_cast<int32_t>(m.padded_out)};
+          p.segments[p.segments_e8p + p.segments_e81b] = {
+              static_cast<const uint4*>(weights[i]->stage(static_cast<int>(s))), z, tiles,
+              static_cast<int32_t>(m.padded_out)};
           tiles += static_cast<int32_t>(m.padded_out / kernels::kTileRows);
           ++(codebook == e8p::Codebook::kE8P ? p.segments_e8p : p.segments_e81b);
         }
@@ -194,8 +199,8 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
   }
 }
 
-void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
-                                     const Matrix& x, cudaStream_t stream) const {
+void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count,
+                                     const Layout& layout, const Matrix& x, cudaStream_t stream) const {
   const int64_t tokens = x.rows;
   const kernels::RhtInputParams in = InputParams(*weights[0], x);
   kernels::GemvParams p{};
@@ -329,8 +334,8 @@ void FusedLinearRunner::RunSlices(const CudaWeight* const* weights, int count, c
   }
 }
 
-void FusedLinearRunner::Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
-                            int32_t, cudaStream_t stream) const {
+void FusedLinearRunner::Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
+                            void* workspace, int32_t, cudaStream_t stream) const {
   bool done[kMaxGroup] = {};
   for (int i = 0; i < count; ++i) {
     if (done[i]) continue;
@@ -404,10 +409,14 @@ void FusedLinearRunner::RhtOutput(const CudaWeight& weight, const Matrix& z, con
 std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tokens) const {
   const e8p::LinearMeta* list = &meta;
   switch (PathOf(&list, 1, std::max<int64_t>(1, std::min(tokens, kSliceTokens)))) {
-    case Path::kGemv: return "cuda mma u8s8 gemv";
-    case Path::kGemm: return "cuda mma u8s8 gemm";
-    case Path::kWgmma: return "cuda wgmma u8s8 gemm";
-    case Path::kExpand: return "cuda int8 expansion and cublaslt";
+    case Path::kGemv:
+      return "cuda mma u8s8 gemv";
+    case Path::kGemm:
+      return "cuda mma u8s8 gemm";
+    case Path::kWgmma:
+      return "cuda wgmma u8s8 gemm";
+    case Path::kExpand:
+      return "cuda int8 expansion and cublaslt";
   }
   return "";
 }
@@ -431,8 +440,8 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
   char floor[64] = "floor: not known";
   if (device_.memory_bytes_per_us > 0) {
-    std::snprintf(floor, sizeof(floor), "floor: %.2f us at %.0f GB/s", static_cast<double>(moved) / device_.memory_bytes_per_us,
-                  device_.memory_bytes_per_us / 1000);
+    std::snprintf(floor, sizeof(floor), "floor: %.2f us at %.0f GB/s",
+                  static_cast<double>(moved) / device_.memory_bytes_per_us, device_.memory_bytes_per_us / 1000);
   }
   char text[640];
   std::snprintf(text, sizeof(text),

@@ -22,8 +22,8 @@ class FusedLinearRunner {
 
   size_t Workspace(const e8p::LinearMeta* const* metas, const uint64_t* transform_ids, int count, int64_t max_tokens,
                    int32_t math_mode) const;
-  void Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace, int32_t math_mode,
-           cudaStream_t stream) const;
+  void Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
+           int32_t math_mode, cudaStream_t stream) const;
 
   // v is fp32 and transformed already; z receives y_rht. Needs what Run needs.
   void Matmul(const CudaWeight& weight, const Matrix& v, const Matrix& z, void* workspace, int32_t math_mode,
@@ -32,7 +32,8 @@ class FusedLinearRunner {
   size_t RhtInputWorkspace(const e8p::LinearMeta& meta, int64_t max_tokens) const;
   void RhtInput(const CudaWeight& weight, const Matrix& x, const Matrix& v, void* workspace, cudaStream_t stream) const;
   size_t RhtOutputWorkspace(const e8p::LinearMeta& meta, int64_t max_tokens) const;
-  void RhtOutput(const CudaWeight& weight, const Matrix& z, const Matrix& y, void* workspace, cudaStream_t stream) const;
+  void RhtOutput(const CudaWeight& weight, const Matrix& z, const Matrix& y, void* workspace,
+                 cudaStream_t stream) const;
 
   std::string PathName(const e8p::LinearMeta& meta, int64_t tokens) const;
   std::string Describe(const e8p::LinearMeta& meta, int64_t tokens, int32_t math_mode) const;
@@ -44,16 +45,17 @@ class FusedLinearRunner {
   struct Layout {
     kernels::TokenHeader* headers;
     uint8_t* digits;
-    int32_t* z;           // all stages of all weights, one after another
+    int32_t* z;  // all stages of all weights, one after another
     int64_t z_count;
-    float* input_buffer;  // null if the rows fit a cluster
-    float* output_buffer; // the same for any of the outputs
-    float* rows;          // y_rht of all weights, one after another; null unless the product ends with it
-    int8_t* expanded;     // one stage, null unless the path is kExpand
+    float* input_buffer;   // null if the rows fit a cluster
+    float* output_buffer;  // the same for any of the outputs
+    float* rows;           // y_rht of all weights, one after another; null unless the product ends with it
+    int8_t* expanded;      // one stage, null unless the path is kExpand
     void* library_workspace;
     size_t bytes;
   };
-  Layout LayOut(void* base, const e8p::LinearMeta* const* metas, int count, int64_t tokens, const ProductPlan& plan) const;
+  Layout LayOut(void* base, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                const ProductPlan& plan) const;
   Path PathOf(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const;
 
   // One slice of weights that share the transform. `transform`: false for Matmul.
@@ -61,12 +63,12 @@ class FusedLinearRunner {
                 bool transform, bool first_slice, cudaStream_t stream) const;
   void RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
                  bool transform, cudaStream_t stream) const;
-  void MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
-                     cudaStream_t stream) const;
-  void MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, const Matrix& x,
-                    cudaStream_t stream) const;
-  void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
-                bool expand, cudaStream_t stream) const;
+  void MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
+                     int64_t tokens, cudaStream_t stream) const;
+  void MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
+                    const Matrix& x, cudaStream_t stream) const;
+  void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
+                int64_t tokens, bool expand, cudaStream_t stream) const;
 
   const DeviceTraits device_;
   const uint32_t* tables_;

@@ -46,8 +46,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int token_blocks = tokens <= 4 ? 1 : 2;
   // Blocks fill the registers of their multiprocessor. A few stay free, so that the output transform can be on the
   // machine, its prologue done, before the product ends. Row counts of real layers divide by what is left.
-  const int multiprocessors = device.multiprocessors > 64 ? device.multiprocessors / 4 * 4 - kSparedMultiprocessors
-                                                          : device.multiprocessors;
+  const int multiprocessors =
+      device.multiprocessors > 64 ? device.multiprocessors / 4 * 4 - kSparedMultiprocessors : device.multiprocessors;
   const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
   const int64_t slots = rows.slots_e8p + rows.slots_e81b;
   const int64_t fixed = kernels::kGemvFrontBytes + (chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0);
@@ -70,9 +70,10 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
       // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which
       // every row of warps reads from the L2 at 32 bytes a cycle.
       const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
-      const double cost = steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) +
-                          (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
-                          static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
+      const double cost =
+          steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) +
+          (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
+          static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
       if (cost < best_cost - 1e-9) {
         best_cost = cost;
         best.units_per_warp = n;
@@ -102,7 +103,8 @@ int TransformChunks(const e8p::LinearMeta& meta, int64_t tokens, bool plain_rows
   return meta.padded_in == kernels::kChunkElements ? 1 : meta.padded_in == 2 * kernels::kChunkElements ? 2 : 0;
 }
 
-WgmmaPlan PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t units, int64_t tokens) {
+WgmmaPlan PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t units,
+                    int64_t tokens) {
   // Cycles on an H200, from its benchmark: a unit of one block; of 256 columns the tensor cores are the bound, of fewer
   // decoding. A cluster's blocks start late and meet in shared memory.
   constexpr int64_t kUnit[] = {750, 950, 800, 1300};
@@ -147,7 +149,8 @@ GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t 
   }
   plan.splits = static_cast<int>(best_splits);
   plan.grid = dim3(static_cast<unsigned>(columns), static_cast<unsigned>(rows), static_cast<unsigned>(best_splits));
-  plan.shared_bytes = kernels::SharedBytes(kernels::GemmFrontBytes(plan.token_blocks), !e81b, e81b, device.aligned_tables);
+  plan.shared_bytes =
+      kernels::SharedBytes(kernels::GemmFrontBytes(plan.token_blocks), !e81b, e81b, device.aligned_tables);
   return plan;
 }
 
@@ -156,7 +159,8 @@ GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t 
 bool IsBinaryExpansion(int64_t dim, const std::vector<int64_t>& blocks) { return blocks == e8p::BinaryBlocks(dim); }
 
 bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int64_t>& blocks) {
-  return IsBinaryExpansion(dim, blocks) && dim <= (device.clusters ? kernels::kMaxClusterDim : int64_t{kernels::kChunkElements});
+  return IsBinaryExpansion(dim, blocks) &&
+         dim <= (device.clusters ? kernels::kMaxClusterDim : int64_t{kernels::kChunkElements});
 }
 
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
@@ -194,27 +198,31 @@ std::string Describe(const ProductPlan& plan) {
     std::snprintf(text, sizeof(text),
                   "kernel: e8p_gemv<%d units, %d tokens%s>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
                   "splits of k over blocks: %d\ngrid: %d x %d blocks of %d threads\nshared bytes: %zu\n",
-                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks, plan.gemv.transform_chunks > 0 ? ", input transform" : "", plan.row_tiles_e8p, plan.row_tiles_e81b,
-                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits, kernels::kGemvWarps * 32,
-                  plan.gemv.shared_bytes);
+                  plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks,
+                  plan.gemv.transform_chunks > 0 ? ", input transform" : "", plan.row_tiles_e8p, plan.row_tiles_e81b,
+                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits,
+                  kernels::kGemvWarps * 32, plan.gemv.shared_bytes);
   } else if (plan.path == Path::kGemm) {
-    std::snprintf(text, sizeof(text),
-                  "kernel: e8p_gemm<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\nsplits of k over blocks: %d E8P, %d E81B\n"
-                  "grid: %u x %u x %u blocks of 512 threads\nshared bytes: %zu\n",
-                  kernels::kGemmRows, 4 * plan.gemm_e8p.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
-                  plan.gemm_e8p.splits, plan.gemm_e81b.splits, plan.gemm_e8p.grid.x, plan.gemm_e8p.grid.y,
-                  plan.gemm_e8p.grid.z, plan.gemm_e8p.shared_bytes);
+    std::snprintf(
+        text, sizeof(text),
+        "kernel: e8p_gemm<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\nsplits of k over blocks: %d E8P, %d E81B\n"
+        "grid: %u x %u x %u blocks of 512 threads\nshared bytes: %zu\n",
+        kernels::kGemmRows, 4 * plan.gemm_e8p.token_blocks, plan.row_tiles_e8p, plan.row_tiles_e81b,
+        plan.gemm_e8p.splits, plan.gemm_e81b.splits, plan.gemm_e8p.grid.x, plan.gemm_e8p.grid.y, plan.gemm_e8p.grid.z,
+        plan.gemm_e8p.shared_bytes);
   } else if (plan.path == Path::kWgmma) {
-    std::snprintf(text, sizeof(text),
-                  "kernel: e8p_gemm_wgmma<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\nsplits of k over a cluster: %d\n"
-                  "grid: %d x %d blocks of %d threads\n",
-                  kernels::WgmmaRows(plan.wgmma.columns), plan.wgmma.columns / 2, plan.row_tiles_e8p, plan.row_tiles_e81b,
-                  plan.wgmma.splits, plan.wgmma.row_blocks * plan.wgmma.splits, plan.wgmma.token_tiles,
-                  kernels::WgmmaThreads(plan.wgmma.columns));
+    std::snprintf(
+        text, sizeof(text),
+        "kernel: e8p_gemm_wgmma<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\nsplits of k over a cluster: %d\n"
+        "grid: %d x %d blocks of %d threads\n",
+        kernels::WgmmaRows(plan.wgmma.columns), plan.wgmma.columns / 2, plan.row_tiles_e8p, plan.row_tiles_e81b,
+        plan.wgmma.splits, plan.wgmma.row_blocks * plan.wgmma.splits, plan.wgmma.token_tiles,
+        kernels::WgmmaThreads(plan.wgmma.columns));
   } else {
-    std::snprintf(text, sizeof(text),
-                  "kernel: expansion to int8, cuBLASLt int8 product\nrow tiles: %d E8P, %d E81B\ntokens per slice: %lld\n",
-                  plan.row_tiles_e8p, plan.row_tiles_e81b, static_cast<long long>(kSliceTokens));
+    std::snprintf(
+        text, sizeof(text),
+        "kernel: expansion to int8, cuBLASLt int8 product\nrow tiles: %d E8P, %d E81B\ntokens per slice: %lld\n",
+        plan.row_tiles_e8p, plan.row_tiles_e81b, static_cast<long long>(kSliceTokens));
   }
   return text;
 }

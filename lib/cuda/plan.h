@@ -17,11 +17,11 @@ struct DeviceTraits {
   int index = 0;
   int compute_capability = 0;  // major * 10 + minor
   int multiprocessors = 0;
-  int max_shared_bytes = 0;    // that a block can opt in to
-  bool clusters = false;       // thread block clusters and programmatic dependent launch (sm_90 and later)
-  bool aligned_tables = false; // see kernels/e8p/layout.h
+  int max_shared_bytes = 0;        // that a block can opt in to
+  bool clusters = false;           // thread block clusters and programmatic dependent launch (sm_90 and later)
+  bool aligned_tables = false;     // see kernels/e8p/layout.h
   double memory_bytes_per_us = 0;  // by its clock and width; 0: not known
-  bool wgmma = false;          // warpgroup MMAs: sm_90a
+  bool wgmma = false;              // warpgroup MMAs: sm_90a
   // Blocks of kernels::kWgmmaColumns[i] columns that run at a time in clusters of 1, 2, ... blocks.
   int wgmma_room[std::size(kernels::kWgmmaColumns)][kernels::kWgmmaMaxSplits] = {};
 };
@@ -49,13 +49,13 @@ struct ProductPlan {
 
 // Tokens of one pass: larger batches run as slices, so that the workspace stops growing.
 inline constexpr int64_t kSliceTokens = 2048;
-// Without warpgroup MMAs an int8 library product beats decoding in the product from here on: with the mma.sync kernel on
-// an H200 the two crossed between 128 and 512 tokens; where exactly was not measured. Against warpgroup MMAs the library lost
-// at 512 and 2048 tokens, and it needs several times the workspace.
+// Without warpgroup MMAs an int8 library product beats decoding in the product from here on: with the mma.sync kernel
+// on an H200 the two crossed between 128 and 512 tokens; where exactly was not measured. Against warpgroup MMAs the
+// library lost at 512 and 2048 tokens, and it needs several times the workspace.
 inline constexpr int64_t kExpandTokens = 384;
 
-// A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit activations
-// that start at multiples of 16 bytes and are still to be transformed.
+// A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit
+// activations that start at multiples of 16 bytes and are still to be transformed.
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
                         bool plain_rows, bool library_product);
 

@@ -17,12 +17,17 @@ namespace {
 
 glq_status StatusOf(cudaError_t e) {
   switch (e) {
-    case cudaSuccess: return GLQ_OK;
-    case cudaErrorNoDevice: return GLQ_E_NO_DEVICE;
-    case cudaErrorInsufficientDriver: return GLQ_E_DRIVER_TOO_OLD;
+    case cudaSuccess:
+      return GLQ_OK;
+    case cudaErrorNoDevice:
+      return GLQ_E_NO_DEVICE;
+    case cudaErrorInsufficientDriver:
+      return GLQ_E_DRIVER_TOO_OLD;
     case cudaErrorStubLibrary:
-    case cudaErrorInitializationError: return GLQ_E_NO_DRIVER;
-    default: return GLQ_E_CUDA;
+    case cudaErrorInitializationError:
+      return GLQ_E_NO_DRIVER;
+    default:
+      return GLQ_E_CUDA;
   }
 }
 
@@ -43,13 +48,15 @@ Found Look() {
   if (e != cudaSuccess) f.devices = 0;
   if (f.driver == 0) {
     f.status = GLQ_E_NO_DRIVER;
-    std::snprintf(f.message, sizeof(f.message), "no NVIDIA driver (libcuda.so.1) was found; CUDA runtime %d.%d is built in",
-                  f.runtime / 1000, f.runtime % 1000 / 10);
+    std::snprintf(f.message, sizeof(f.message),
+                  "no NVIDIA driver (libcuda.so.1) was found; CUDA runtime %d.%d is built in", f.runtime / 1000,
+                  f.runtime % 1000 / 10);
   } else if (f.status == GLQ_E_DRIVER_TOO_OLD) {
     std::snprintf(f.message, sizeof(f.message), "the NVIDIA driver supports CUDA %d.%d, expected at least %d.%d",
                   f.driver / 1000, f.driver % 1000 / 10, f.runtime / 1000, f.runtime % 1000 / 10);
   } else if (e != cudaSuccess) {
-    std::snprintf(f.message, sizeof(f.message), "cudaGetDeviceCount: %s: %s", cudaGetErrorName(e), cudaGetErrorString(e));
+    std::snprintf(f.message, sizeof(f.message), "cudaGetDeviceCount: %s: %s", cudaGetErrorName(e),
+                  cudaGetErrorString(e));
   } else if (f.devices == 0) {
     f.status = GLQ_E_NO_DEVICE;
     std::snprintf(f.message, sizeof(f.message), "the driver lists no CUDA device");
@@ -120,7 +127,8 @@ void FillDeviceInfo(int index, glq_device_info* info) {
   info->free_memory = static_cast<int64_t>(free_bytes);
   info->l2_cache = prop.l2CacheSize;
   std::snprintf(info->name, sizeof(info->name), "%.*s", static_cast<int>(sizeof(info->name) - 1), prop.name);
-  std::snprintf(info->detail, sizeof(info->detail), "%08x:%02x:%02x.0", prop.pciDomainID, prop.pciBusID, prop.pciDeviceID);
+  std::snprintf(info->detail, sizeof(info->detail), "%08x:%02x:%02x.0", prop.pciDomainID, prop.pciBusID,
+                prop.pciDeviceID);
 }
 
 glq_allocator DefaultAllocator(int device) {

@@ -19,11 +19,11 @@ struct Stage {
 };
 
 struct LinearMeta {
-  int64_t in_features = 0, out_features = 0;  // N (columns) and M (rows) of the unpadded weight
-  int64_t padded_in = 0, padded_out = 0;      // multiples of 64 and 16
-  std::vector<int64_t> in_blocks, out_blocks; // powers of two that add up to the padded sizes
+  int64_t in_features = 0, out_features = 0;   // N (columns) and M (rows) of the unpadded weight
+  int64_t padded_in = 0, padded_out = 0;       // multiples of 64 and 16
+  std::vector<int64_t> in_blocks, out_blocks;  // powers of two that add up to the padded sizes
   double weight_scale = 0;
-  std::vector<Stage> stages;                  // 1 to 4
+  std::vector<Stage> stages;  // 1 to 4
   bool has_sv = true, has_su = true, has_bias = false;
   int bits() const {
     int b = 0;

@@ -12,8 +12,9 @@ class RangeFn {
  public:
   template <typename F, typename = std::enable_if_t<!std::is_same_v<std::decay_t<F>, RangeFn>>>
   RangeFn(F&& f)  // NOLINT: implicit by design, like std::function_ref
-      : object_(const_cast<void*>(static_cast<const void*>(&f))),
-        call_([](void* o, int64_t b, int64_t e, int worker) { (*static_cast<std::remove_reference_t<F>*>(o))(b, e, worker); }) {}
+      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* o, int64_t b, int64_t e, int worker) {
+          (*static_cast<std::remove_reference_t<F>*>(o))(b, e, worker);
+        }) {}
   void operator()(int64_t begin, int64_t end, int worker) const { call_(object_, begin, end, worker); }
 
  private:

@@ -129,7 +129,8 @@ class Worker {
   void Refine(int64_t jt) {
     std::fill(scratch_.panel.begin(), scratch_.panel.begin() + count_ * kPanel, 0.0);
     for (int64_t kt = 0; kt < layer_.h->tiles(); ++kt) {
-      const Operand h = kt >= jt ? Operand{layer_.h->Tile(kt, jt), 1, kTile} : Operand{layer_.h->Tile(jt, kt), kTile, 1};
+      const Operand h =
+          kt >= jt ? Operand{layer_.h->Tile(kt, jt), 1, kTile} : Operand{layer_.h->Tile(jt, kt), kTile, 1};
       for (int64_t s = 0; s < count_; ++s) {
         AddProduct(Panel(s), kStrip, h, E(s, kt * kTile), kStrip, kTile, kTile, kStrip);
       }
@@ -168,7 +169,8 @@ class Worker {
         }
       }
     }
-    AddProduct(Panel(s), kStrip, {layer_.h->Tile(jt, jt) + b * kBlock, 1, kTile}, change, kStrip, kBlock, kTile, kStrip);
+    AddProduct(Panel(s), kStrip, {layer_.h->Tile(jt, jt) + b * kBlock, 1, kTile}, change, kStrip, kBlock, kTile,
+               kStrip);
   }
 
   // New codes are taken only where they lower the weighted error, so that no pass can make things worse. (Always

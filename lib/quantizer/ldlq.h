@@ -12,9 +12,9 @@ namespace glq::quantizer {
 struct Layer {
   const double* strips;  // rotated weight, [rows / 16][np][16]
   int64_t np;
-  double weight_scale;   // not 0
+  double weight_scale;  // not 0
   const SymmetricTiles* l;
-  const double* d;       // [np / 8][64], blocks of D
+  const double* d;  // [np / 8][64], blocks of D
   // For refinement only: the damped Hessian, its 8x8 diagonal blocks and their inverses.
   const SymmetricTiles* h;
   const double* h_blocks;

@@ -25,10 +25,14 @@ void Convert<double>(const void* data, int64_t offset, int64_t n, double* out) {
 void LoadRow(const MatrixView& m, int64_t row, int64_t col, int64_t n, double* out) {
   const int64_t offset = row * m.stride + col;
   switch (m.dtype) {
-    case GLQ_DTYPE_F16: return Convert<Eigen::half>(m.data, offset, n, out);
-    case GLQ_DTYPE_BF16: return Convert<Eigen::bfloat16>(m.data, offset, n, out);
-    case GLQ_DTYPE_F32: return Convert<float>(m.data, offset, n, out);
-    default: return Convert<double>(m.data, offset, n, out);
+    case GLQ_DTYPE_F16:
+      return Convert<Eigen::half>(m.data, offset, n, out);
+    case GLQ_DTYPE_BF16:
+      return Convert<Eigen::bfloat16>(m.data, offset, n, out);
+    case GLQ_DTYPE_F32:
+      return Convert<float>(m.data, offset, n, out);
+    default:
+      return Convert<double>(m.data, offset, n, out);
   }
 }
 

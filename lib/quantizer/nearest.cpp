@@ -3,9 +3,9 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "quantizer/nearest.cpp"
+#include "quantizer/nearest.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "quantizer/nearest.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace glq::quantizer {

@@ -52,7 +52,8 @@ void CheckOptions(const Options& o) {
   };
   const auto check_scale = [](const char* name, double v) {
     if (!(v >= 0 && v <= 1e6) || (v > 0 && v < 1e-6)) {
-      Fail(std::isfinite(v) ? GLQ_E_INVALID_ARGUMENT : GLQ_E_NOT_FINITE, "%s is %g; expected 0 or 1e-6 to 1e6", name, v);
+      Fail(std::isfinite(v) ? GLQ_E_INVALID_ARGUMENT : GLQ_E_NOT_FINITE, "%s is %g; expected 0 or 1e-6 to 1e6", name,
+           v);
     }
   };
   const auto check_damping = [](const char* name, double v) {
@@ -216,7 +217,8 @@ void Quantizer::QuantizeZeros(const Rotation& rot) {
   progress_.strips_done = rot.mp / kStrip;
 }
 
-bool Quantizer::QuantizeAll(const Layer& layer, const Rotation& rot, std::vector<LdlqScratch>& scratch, const Meter& meter) {
+bool Quantizer::QuantizeAll(const Layer& layer, const Rotation& rot, std::vector<LdlqScratch>& scratch,
+                            const Meter& meter) {
   const Chain chain = MakeChain(progress_.scales);
   uint16_t* codes[e8p::kMaxStages] = {};
   for (int s = 0; s < chain.stages; ++s) codes[s] = progress_.codes[s].data();
@@ -296,8 +298,14 @@ Outcome Quantizer::RunMetered(const MatrixView& weight, const Meter& meter, Resu
   std::vector<LdlqScratch> workers;
   workers.reserve(parallel_->workers());
   for (int i = 0; i < parallel_->workers(); ++i) workers.emplace_back(rot.np, StripsPerTask(count));
-  Layer layer = {.strips = strips.data(), .np = rot.np, .weight_scale = 0, .l = &factors.l, .d = factors.d.data(),
-                 .h = &factors.h, .h_blocks = factors.h_blocks.data(), .h_inverses = factors.h_inverses.data(),
+  Layer layer = {.strips = strips.data(),
+                 .np = rot.np,
+                 .weight_scale = 0,
+                 .l = &factors.l,
+                 .d = factors.d.data(),
+                 .h = &factors.h,
+                 .h_blocks = factors.h_blocks.data(),
+                 .h_inverses = factors.h_inverses.data(),
                  .refine_passes = options_.refine_passes};
   if (!progress_.active) {
     Scales scales = DefaultScales();

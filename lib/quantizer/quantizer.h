@@ -29,16 +29,16 @@ enum class ScaleMode : int32_t {
 
 struct Options {
   int64_t in_features = 0, out_features = 0;
-  int bits = 2;                 // 2 to 8
-  bool pow2_layout = false;     // pad to powers of two, as old checkpoints do
+  int bits = 2;              // 2 to 8
+  bool pow2_layout = false;  // pad to powers of two, as old checkpoints do
   uint32_t seed = 42;
-  double damping = 0;           // share of the mean diagonal; 0: 0.01; negative: none
-  double damping_rht = 0;       // the same after the rotation
-  int refine_passes = 0;        // 0 to 100
+  double damping = 0;      // share of the mean diagonal; 0: 0.01; negative: none
+  double damping_rht = 0;  // the same after the rotation
+  int refine_passes = 0;   // 0 to 100
   ScaleMode scale_mode = ScaleMode::kSpec;
-  double input_scale = 0;       // rms that the rotated weight is scaled to; 0: by scale_mode
-  double rho_e8p = 0;           // residual scale before an E8P stage; 0: by scale_mode
-  double rho_e81b = 0;          // before an E81B stage
+  double input_scale = 0;  // rms that the rotated weight is scaled to; 0: by scale_mode
+  double rho_e8p = 0;      // residual scale before an E8P stage; 0: by scale_mode
+  double rho_e81b = 0;     // before an E81B stage
 };
 
 // What a checkpoint stores of the layer.
@@ -47,7 +47,7 @@ struct Result {
   std::vector<AlignedVector<uint8_t>> stages;  // packed as in the checkpoint: Qidxs_e8p or Qidxs_e81b
   std::vector<uint16_t> su, sv;                // fp16 bits, padded sizes
   float weight_scale = 0;
-  std::vector<float> inv_resid_scale;          // cumulative, of the stages after the first
+  std::vector<float> inv_resid_scale;  // cumulative, of the stages after the first
 };
 
 struct Report {
@@ -60,10 +60,10 @@ struct Report {
   // |W - What after stage s| / |W|, rotated space.
   std::array<double, e8p::kMaxStages> stage_error = {};
   double input_scale = 0, rho_e8p = 0, rho_e81b = 0;  // as used
-  double seconds = 0;              // in Run, cancelled parts included
-  double samples = 0;              // tokens behind the Hessian
+  double seconds = 0;                                 // in Run, cancelled parts included
+  double samples = 0;                                 // tokens behind the Hessian
   int damping_retries = 0;
-  bool identity_hessian = false;   // no Hessian was given
+  bool identity_hessian = false;  // no Hessian was given
 };
 
 enum class Outcome { kDone, kCancelled };
@@ -131,8 +131,8 @@ class Quantizer {
   Factors Factorise(const Rotation& rot, Scratch& scratch) const;
   Outcome RunMetered(const MatrixView& weight, const Meter& meter, Result* result);
   // False if cancelled.
-  bool ChooseScales(const Layer& layer, double rms, int64_t strips, std::vector<LdlqScratch>& scratch, const Meter& meter,
-                    Scales* scales) const;
+  bool ChooseScales(const Layer& layer, double rms, int64_t strips, std::vector<LdlqScratch>& scratch,
+                    const Meter& meter, Scales* scales) const;
   bool QuantizeAll(const Layer& layer, const Rotation& rot, std::vector<LdlqScratch>& scratch, const Meter& meter);
   void QuantizeZeros(const Rotation& rot);
   void Finish(const Rotation& rot, const Factors& factors, AlignedVector<double>* strips, Scratch& scratch,

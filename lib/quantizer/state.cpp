@@ -119,8 +119,8 @@ void Quantizer::Save(void* buffer) const {
   out.Put<uint32_t>(options_.refine_passes);
   out.Put<uint32_t>(static_cast<uint32_t>(options_.scale_mode));
   out.Put<uint32_t>(0);
-  for (const double v : {options_.damping, options_.damping_rht, options_.input_scale, options_.rho_e8p,
-                         options_.rho_e81b, samples_}) {
+  for (const double v :
+       {options_.damping, options_.damping_rht, options_.input_scale, options_.rho_e8p, options_.rho_e81b, samples_}) {
     out.Put(v);
   }
   out.PutArray(hessian_.data().data(), hessian_.data().size());

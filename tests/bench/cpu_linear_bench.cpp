@@ -19,9 +19,7 @@ namespace {
 using namespace glq;
 using namespace glq::cpu;
 
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 struct Times {
   double median_ms, best_ms;
@@ -69,19 +67,17 @@ struct Bench {
   bool csv = false;
   std::mt19937_64 rng{1};
 
-  void Print(const char* what, int64_t rows, int64_t cols, int bits, int64_t tokens, int threads,
-             Times times) const {
+  void Print(const char* what, int64_t rows, int64_t cols, int bits, int64_t tokens, int threads, Times times) const {
     const double ms = times.median_ms;
     const double mib = static_cast<double>(rows * cols) * bits / 8 / 1048576;
     if (csv) {
       std::printf("%s,%lld,%lld,%d,%lld,%d,%.4f,%.4f,%.2f\n", what, static_cast<long long>(rows),
-                  static_cast<long long>(cols), bits, static_cast<long long>(tokens), threads, ms,
-                  times.best_ms, mib / ms * 1.048576);
+                  static_cast<long long>(cols), bits, static_cast<long long>(tokens), threads, ms, times.best_ms,
+                  mib / ms * 1.048576);
     } else {
       std::printf("%-10s %6lld x %-6lld  bits=%-2d  B=%-3lld threads=%d  %9.3f ms (best %.3f)  %7.2f GB/s of weights\n",
-                  what,
-                  static_cast<long long>(rows), static_cast<long long>(cols), bits, static_cast<long long>(tokens),
-                  threads, ms, times.best_ms, mib / ms * 1.048576);
+                  what, static_cast<long long>(rows), static_cast<long long>(cols), bits,
+                  static_cast<long long>(tokens), threads, ms, times.best_ms, mib / ms * 1.048576);
     }
     std::fflush(stdout);
   }
@@ -104,8 +100,8 @@ struct Bench {
     const int copies = static_cast<int>(std::clamp<int64_t>(kCycled / (rows * cols * bits / 8), 2, 24));
     std::vector<std::unique_ptr<E8pWeights>> weights;
     for (int i = 0; i < copies; ++i) {
-      weights.push_back(std::make_unique<E8pWeights>(meta, pointers.data(), sv.data(), su.data(), nullptr,
-                                                     HeapAllocator(), *pool));
+      weights.push_back(
+          std::make_unique<E8pWeights>(meta, pointers.data(), sv.data(), su.data(), nullptr, HeapAllocator(), *pool));
     }
     for (int64_t tokens : batches) {
       std::vector<uint16_t> x(static_cast<size_t>(tokens * cols)), y(static_cast<size_t>(tokens * rows));

@@ -131,8 +131,8 @@ class Context {
 glq_view MatrixView(const void* data, glq_dtype dtype, glq_device device, int64_t rows, int64_t cols,
                     int64_t stride = 0);
 
-// Only the weights of a benchmarked layer rotate: activations are where the kernels around it leave and look for them, in the
-// L2. (One row of x from memory costs a small layer half a microsecond.)
+// Only the weights of a benchmarked layer rotate: activations are where the kernels around it leave and look for them,
+// in the L2. (One row of x from memory costs a small layer half a microsecond.)
 inline constexpr int kActivationSets = 1;
 
 // Activations or results of one batch size: one or several sets of them, 1 GiB at most.

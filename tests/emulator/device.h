@@ -1,5 +1,6 @@
 // What nvcc declares without being asked, for the kernels' sources compiled as C++: built-in variables, intrinsics.
-// Included in front of everything (-include). The build says which GPU is played: GLQ_EMULATED_ARCHITECTURE, 90 for sm_90a.
+// Included in front of everything (-include). The build says which GPU is played: GLQ_EMULATED_ARCHITECTURE, 90 for
+// sm_90a.
 #pragma once
 
 #include <cuda_bf16.h>

@@ -17,8 +17,8 @@ namespace {
 
 namespace context = boost::context;
 
-constexpr uint32_t kWindowStart = 1024;       // where dynamic shared memory begins, as on current GPUs
-constexpr uint32_t kStaticStart = 0x800000;   // stands for the address of kAnchor
+constexpr uint32_t kWindowStart = 1024;      // where dynamic shared memory begins, as on current GPUs
+constexpr uint32_t kStaticStart = 0x800000;  // stands for the address of kAnchor
 constexpr size_t kStackBytes = 128 * 1024;
 
 // Meeting points count who has come; the last one opens them for all.
@@ -81,8 +81,8 @@ thread_local Thread* t_thread = nullptr;
 thread_local const Launch* t_launch = nullptr;
 
 [[noreturn]] void Stop(const std::string& why) {
-  std::fprintf(stderr, "emulator: %s, block %u %u %u, thread %d: %s\n", t_launch->name, t_block->index.x, t_block->index.y,
-               t_block->index.z, t_thread == nullptr ? -1 : t_thread->linear, why.c_str());
+  std::fprintf(stderr, "emulator: %s, block %u %u %u, thread %d: %s\n", t_launch->name, t_block->index.x,
+               t_block->index.y, t_block->index.z, t_thread == nullptr ? -1 : t_thread->linear, why.c_str());
   std::abort();
 }
 
@@ -277,7 +277,8 @@ void* Pointer(uint32_t address) {
   Block& block = BlockOfRank(address >> 24);
   const uint32_t at = address & 0xFFFFFF;
   if (at >= 0x400000) return const_cast<char*>(block.anchor) + (static_cast<intptr_t>(at) - kStaticStart);
-  if (at < kWindowStart || at - kWindowStart >= t_launch->shape.shared_bytes) Stop("an address outside dynamic shared memory");
+  if (at < kWindowStart || at - kWindowStart >= t_launch->shape.shared_bytes)
+    Stop("an address outside dynamic shared memory");
   return block.dynamic + (at - kWindowStart);
 }
 

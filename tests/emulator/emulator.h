@@ -1,12 +1,13 @@
 // Runs CUDA kernels on the CPU, thread by thread: for tests of what they compute where there is no GPU.
 //
-// The kernels' sources are compiled as C++ (device.h in front, include/ before kernels/ in the search path). A thread is a
-// fiber; the threads of a block take turns on one thread of the operating system and change where they wait: at a barrier, in
-// a warp's or warpgroup's common instruction, for a word in shared memory. The blocks of a cluster are threads of the
-// operating system, blocks or clusters of a grid come one after another, and so do the launches of a stream.
+// The kernels' sources are compiled as C++ (device.h in front, include/ before kernels/ in the search path). A thread
+// is a fiber; the threads of a block take turns on one thread of the operating system and change where they wait: at a
+// barrier, in a warp's or warpgroup's common instruction, for a word in shared memory. The blocks of a cluster are
+// threads of the operating system, blocks or clusters of a grid come one after another, and so do the launches of a
+// stream.
 //
-// What this cannot show: races (a turn ends only where a thread waits), missing fences, misaligned or stray addresses that
-// are mapped, time. Those need a GPU and compute-sanitizer.
+// What this cannot show: races (a turn ends only where a thread waits), missing fences, misaligned or stray addresses
+// that are mapped, time. Those need a GPU and compute-sanitizer.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -38,12 +39,12 @@ unsigned ClusterSize();
 // Lets others run. To be called in a loop around a condition that they change.
 void Yield();
 
-void SyncBlock();                            // bar.sync 0: all threads that have not ended
-void SyncNamed(int barrier, int threads);    // bar.sync: `threads` threads
+void SyncBlock();                          // bar.sync 0: all threads that have not ended
+void SyncNamed(int barrier, int threads);  // bar.sync: `threads` threads
 void SyncCluster();
 
-// Threads of the calling thread's group of `size` (32: its warp, 128: its warpgroup) meet; each shows a pointer, `compute`
-// sees those of all, and none goes on before all have computed.
+// Threads of the calling thread's group of `size` (32: its warp, 128: its warpgroup) meet; each shows a pointer,
+// `compute` sees those of all, and none goes on before all have computed.
 using Shown = const void* const*;
 void Meet(int size, const void* shown, const std::function<void(Shown)>& compute);
 int LaneIn(int size);

@@ -1,5 +1,5 @@
-// The part of the CUDA runtime that the library and its GPU tests use, for one GPU that is the CPU (emulator.h). Streams are
-// in order and done at once; memory is the host's.
+// The part of the CUDA runtime that the library and its GPU tests use, for one GPU that is the CPU (emulator.h).
+// Streams are in order and done at once; memory is the host's.
 #include <cuda_runtime.h>
 
 #include <cstdio>
@@ -32,13 +32,20 @@ const char* cudaGetErrorString(cudaError_t) { return "an error of the emulated C
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   switch (attribute) {
-    case cudaDevAttrComputeCapabilityMajor: return *value = kArchitecture / 10, cudaSuccess;
-    case cudaDevAttrComputeCapabilityMinor: return *value = kArchitecture % 10, cudaSuccess;
-    case cudaDevAttrMultiProcessorCount: return *value = Multiprocessors(), cudaSuccess;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: return *value = kSharedBytes, cudaSuccess;
-    case cudaDevAttrMemoryClockRate: return *value = 1000000, cudaSuccess;
-    case cudaDevAttrGlobalMemoryBusWidth: return *value = 1024, cudaSuccess;
-    default: return cudaErrorInvalidValue;
+    case cudaDevAttrComputeCapabilityMajor:
+      return *value = kArchitecture / 10, cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor:
+      return *value = kArchitecture % 10, cudaSuccess;
+    case cudaDevAttrMultiProcessorCount:
+      return *value = Multiprocessors(), cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      return *value = kSharedBytes, cudaSuccess;
+    case cudaDevAttrMemoryClockRate:
+      return *value = 1000000, cudaSuccess;
+    case cudaDevAttrGlobalMemoryBusWidth:
+      return *value = 1024, cudaSuccess;
+    default:
+      return cudaErrorInvalidValue;
   }
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* prop, int) {

@@ -107,7 +107,8 @@ TEST(GpuGroup, QueryKeyValueSmoke) {
 
 // Members with different numbers of stages, and more row tiles in a block than its sums have room for.
 TEST(GpuGroup, MixedStagesSmoke) {
-  CheckBoth({Spec(1000, 128, 2, 1, 5), Spec(1000, 128, 5, 2, 5), Spec(200, 128, 8, 3, 5), Spec(16, 128, 3, 4, 5)}, {1, 4, 8, 11});
+  CheckBoth({Spec(1000, 128, 2, 1, 5), Spec(1000, 128, 5, 2, 5), Spec(200, 128, 8, 3, 5), Spec(16, 128, 3, 4, 5)},
+            {1, 4, 8, 11});
 }
 
 TEST(GpuGroup, EveryCount) {

@@ -33,7 +33,8 @@ TEST(Codebook, AllE81bCodesHaveThePublishedDigest) {
   for (size_t c = 0; c < 256; ++c) DecodeE81b(static_cast<uint8_t>(c), &table[c * 8]);
   std::ifstream in(Golden::Dir() + "manifest.json");
   const auto manifest = nlohmann::json::parse(in);
-  EXPECT_EQ(test::Sha256(table.data(), table.size()), manifest["cases"]["codebook"]["e81b_table_times2_i8_sha256"].get<std::string>());
+  EXPECT_EQ(test::Sha256(table.data(), table.size()),
+            manifest["cases"]["codebook"]["e81b_table_times2_i8_sha256"].get<std::string>());
 }
 
 TEST(Codebook, TablesAreTheGoldenOnes) {
@@ -105,8 +106,8 @@ TEST(Pack, SingleCodesLandWhereTheFormatSays) {
     uint64_t word;
   };
   const Case cases[] = {
-      {32, 128, 0, 0, 0xABCD, 0, 0x11001101000000ABu},   {32, 128, 1, 0, 0xABCD, 0, 0x220022020000AB00u},
-      {32, 128, 0, 1, 0xABCD, 0, 0x4400440400AB0000u},   {32, 128, 1, 1, 0xABCD, 0, 0x88008808AB000000u},
+      {32, 128, 0, 0, 0xABCD, 0, 0x11001101000000ABu},     {32, 128, 1, 0, 0xABCD, 0, 0x220022020000AB00u},
+      {32, 128, 0, 1, 0xABCD, 0, 0x4400440400AB0000u},     {32, 128, 1, 1, 0xABCD, 0, 0x88008808AB000000u},
       {32, 128, 19, 13, 0x12F7, 102, 0x8888088812000000u}, {48, 192, 47, 23, 0x8001, 287, 0x0000000880000000u},
       {48, 192, 34, 9, 0xFFFF, 228, 0x4444444400FF0000u}};
   for (const Case& c : cases) {

@@ -61,8 +61,16 @@ TEST(GemvBf16, ThreadsAndOtherRowsDoNotMatter) {
 
 TEST(GemvBf16, SpecialValues) {
   Rng rng(3);
-  const float values[] = {0.0f, -0.0f, 1.0f, 1e-40f, -3e-39f, 3e38f, -3e38f, std::numeric_limits<float>::infinity(),
-                          -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()};
+  const float values[] = {0.0f,
+                          -0.0f,
+                          1.0f,
+                          1e-40f,
+                          -3e-39f,
+                          3e38f,
+                          -3e38f,
+                          std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()};
   for (int round = 0; round < 200; ++round) {
     const int64_t n = 5, k = Uniform(rng, 1, 70), limit = round % 2 ? 9 : 4;
     Buffer w(Scalar::kBF16, n, k), x(Scalar::kF32, 3, k);

@@ -127,10 +127,10 @@ TEST(Linear, SpecialValues) {
     for (int64_t j = 0; j < 130; ++j) {
       x.Set(3, j, 0.0f);
       x.Set(4, j, -0.0f);
-      x.Set(5, j, tiny);               // 32639 / m overflows: zero
+      x.Set(5, j, tiny);  // 32639 / m overflows: zero
       x.Set(6, j, normal(rng) * 1e-39f);
       x.Set(7, j, normal(rng) * 1e-36f);
-      x.Set(8, j, huge);               // the transform overflows
+      x.Set(8, j, huge);  // the transform overflows
       x.Set(9, j, normal(rng) * 1e37f);
       x.Set(10, j, j == 64 ? 1.0f : 0.0f);
       x.Set(12, j, std::bit_cast<float>(0xFFA00001u));  // a signalling NaN with a payload
@@ -247,7 +247,7 @@ TEST(Linear, GroupIsItsMembers) {
         for (uint8_t& b : l.packed[s]) b = static_cast<uint8_t>(rng());
       }
     }
-    linears[1].sv[17] = 0xBC00;                // 0, 2 share; 1 and 3 are on their own
+    linears[1].sv[17] = 0xBC00;  // 0, 2 share; 1 and 3 are on their own
     linears[3].meta.in_blocks = {128, 128};
     Buffer x = RandomInput(rng, Scalar::kF16, tokens, 200);
     std::vector<std::unique_ptr<E8pWeights>> weights;

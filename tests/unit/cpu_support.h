@@ -114,7 +114,10 @@ inline RandomLinear MakeRandomLinear(Rng& rng, int64_t out, int64_t in, int bits
 class Buffer {
  public:
   Buffer(Scalar type, int64_t rows, int64_t cols, int64_t extra_stride = 0)
-      : type_(type), rows_(rows), cols_(cols), stride_(cols + extra_stride),
+      : type_(type),
+        rows_(rows),
+        cols_(cols),
+        stride_(cols + extra_stride),
         bytes_(static_cast<size_t>(rows * stride_) * SizeOf(type) + 2 * kGuard + 64, std::byte{0xFF}) {}
 
   Matrix matrix() { return {Data(), type_, rows_, cols_, stride_}; }

@@ -14,10 +14,11 @@ struct Case {
   bool pow2;
 };
 
-const Case kCases[] = {
-    {"bd_96x192", "bd_96x192", 2, 8, false}, {"bd_100x200", "bd_100x200", 2, 4, false},
-    {"bd_48x80", "bd_48x80", 3, 3, false},   {"pow2_48x80", "pow2_48x80", 2, 4, true},
-    {"pow2_96x192", "bd_96x192", 4, 4, true}};
+const Case kCases[] = {{"bd_96x192", "bd_96x192", 2, 8, false},
+                       {"bd_100x200", "bd_100x200", 2, 4, false},
+                       {"bd_48x80", "bd_48x80", 3, 3, false},
+                       {"pow2_48x80", "pow2_48x80", 2, 4, true},
+                       {"pow2_96x192", "bd_96x192", 4, 4, true}};
 
 struct Loaded {
   std::vector<float> w, h;

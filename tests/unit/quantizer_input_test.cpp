@@ -141,8 +141,8 @@ TEST_F(QuantizerInput, MoeExpertsAgreeWithTheRecordedCodes) {
       const auto codes = Codes(r, 0);
       std::vector<uint16_t> expected;
       for (const char* part : {"gate", "up"}) {
-        const auto words = Golden::Read<uint64_t>("moe/b" + std::to_string(bits) + "/experts." + std::to_string(e) + "." +
-                                                  part + "_proj.Qidxs_e8p");
+        const auto words = Golden::Read<uint64_t>("moe/b" + std::to_string(bits) + "/experts." + std::to_string(e) +
+                                                  "." + part + "_proj.Qidxs_e8p");
         std::vector<uint16_t> half(48 * 16);
         e8p::UnpackE8p(words.data(), 48, 128, half.data());
         expected.insert(expected.end(), half.begin(), half.end());
@@ -176,7 +176,8 @@ TEST_F(QuantizerInput, HalfPrecisionInputsAreExact) {
 }
 
 TEST_F(QuantizerInput, StridesAndOddShapes) {
-  for (const auto& [out, in] : {std::pair(1, 1), std::pair(1, 7), std::pair(17, 3), std::pair(3, 65), std::pair(33, 129)}) {
+  for (const auto& [out, in] :
+       {std::pair(1, 1), std::pair(1, 7), std::pair(17, 3), std::pair(3, 65), std::pair(33, 129)}) {
     const RandomLayer layer(out, in, 10, 20);
     std::vector<float> wide(out * (in + 5), std::nanf("")), tokens(20 * (in + 3), std::nanf(""));
     for (int64_t i = 0; i < out; ++i) std::copy_n(&layer.w[i * in], in, &wide[i * (in + 5)]);
@@ -271,11 +272,17 @@ TEST_F(QuantizerInput, BadMatrices) {
   ExpectError([&] { q.SetHessian({before.data(), GLQ_DTYPE_F16, 40, 40, 40}, 1); }, GLQ_E_DTYPE, "expected F32 or F64");
   ExpectError([&] { q.Run(View(layer.w, 40, 20), nullptr, nullptr, &r); }, GLQ_E_SHAPE,
               "weight is [40, 20]; expected [20, 40]");
-  ExpectError([&] { q.Run({layer.w.data(), GLQ_DTYPE_F32, 20, 40, 39}, nullptr, nullptr, &r); }, GLQ_E_LAYOUT,
-              "stride of 39");
+  ExpectError(
+      [&] {
+        q.Run({layer.w.data(), GLQ_DTYPE_F32, 20, 40, 39}, nullptr, nullptr, &r);
+      },
+      GLQ_E_LAYOUT, "stride of 39");
   ExpectError([&] { q.Run({layer.w.data(), GLQ_DTYPE_I8, 20, 40, 40}, nullptr, nullptr, &r); }, GLQ_E_DTYPE, "weight");
-  ExpectError([&] { q.Run({nullptr, GLQ_DTYPE_F32, 20, 40, 40}, nullptr, nullptr, &r); }, GLQ_E_INVALID_ARGUMENT,
-              "weight is null");
+  ExpectError(
+      [&] {
+        q.Run({nullptr, GLQ_DTYPE_F32, 20, 40, 40}, nullptr, nullptr, &r);
+      },
+      GLQ_E_INVALID_ARGUMENT, "weight is null");
   ExpectError([&] { q.AddBatch({layer.x.data(), GLQ_DTYPE_F32, 5, 41, 41}); }, GLQ_E_SHAPE, "x is [5, 41]");
   ExpectError([&] { q.report(); }, GLQ_E_WRONG_STATE, "no run");
   std::vector<double> huge(20 * 40, 1e300);
@@ -339,10 +346,15 @@ TEST_F(QuantizerInput, HostileStatesAreRejected) {
   std::copy(good.begin(), good.end(), moved.begin() + 1);
   EXPECT_NO_THROW(Quantizer::Load(moved.data() + 1, good.size(), pool_.get()));
 
-  const auto load = [&](const std::vector<uint8_t>& bytes) { Quantizer::Load(bytes.data(), bytes.size(), pool_.get()); };
+  const auto load = [&](const std::vector<uint8_t>& bytes) {
+    Quantizer::Load(bytes.data(), bytes.size(), pool_.get());
+  };
   for (size_t n : {size_t{0}, size_t{7}, size_t{8}, size_t{100}, good.size() / 2, good.size() - 1}) {
-    ExpectError([&] { load({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n)}); }, GLQ_E_BAD_FILE,
-                "quantizer state");
+    ExpectError(
+        [&] {
+          load({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n)});
+        },
+        GLQ_E_BAD_FILE, "quantizer state");
   }
   std::mt19937 twister(1);
   for (int i = 0; i < 500; ++i) {

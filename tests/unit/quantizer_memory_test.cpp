@@ -131,7 +131,8 @@ TEST_P(QuantizerMemory, AResumedRunStaysBelowToo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, QuantizerMemory,
-                         testing::Values(Shape{512, 512, 2, 0, ScaleMode::kSpec}, Shape{1024, 256, 8, 0, ScaleMode::kSpec},
+                         testing::Values(Shape{512, 512, 2, 0, ScaleMode::kSpec},
+                                         Shape{1024, 256, 8, 0, ScaleMode::kSpec},
                                          Shape{200, 900, 5, 1, ScaleMode::kSpec},
                                          Shape{256, 700, 4, 1, ScaleMode::kSearch}));
 

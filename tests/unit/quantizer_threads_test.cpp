@@ -51,8 +51,8 @@ void ExpectSame(const Made& a, const Made& b) {
 
 TEST(QuantizerThreads, NumberOfThreadsAndBatchesDoesNotMatter) {
   const RandomLayer layer(200, 330, 1);
-  for (const auto& [bits, mode, passes] : {std::tuple(2, ScaleMode::kSpec, 0), std::tuple(3, ScaleMode::kSpec, 1),
-                                           std::tuple(4, ScaleMode::kSearch, 2)}) {
+  for (const auto& [bits, mode, passes] :
+       {std::tuple(2, ScaleMode::kSpec, 0), std::tuple(3, ScaleMode::kSpec, 1), std::tuple(4, ScaleMode::kSearch, 2)}) {
     const Options o = Layer(layer, bits, mode, passes);
     const Made one = Make(layer, o, 1, layer.tokens);
     for (const int threads : {2, 3, 7}) {

@@ -15,7 +15,7 @@ struct Linear {
   const void* const* packed;  // per stage, the checkpoint's tensor
   const uint16_t* sv;         // fp16 bits; null stands for all ones
   const uint16_t* su;
-  const float* bias;          // or null
+  const float* bias;  // or null
 };
 
 void RhtInput(const Linear& linear, ConstMatrix x, Matrix v);

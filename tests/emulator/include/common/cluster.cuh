@@ -11,7 +11,9 @@ template <typename T>
 const T* InBlock(const T* shared, int rank) {
   return static_cast<const T*>(emulator::PointerInBlock(shared, static_cast<unsigned>(rank)));
 }
-inline uint32_t AddressInBlock(uint32_t shared, int rank) { return (shared & 0xFFFFFF) | static_cast<uint32_t>(rank) << 24; }
+inline uint32_t AddressInBlock(uint32_t shared, int rank) {
+  return (shared & 0xFFFFFF) | static_cast<uint32_t>(rank) << 24;
+}
 template <int kOffset = 0>
 void Send(uint32_t address, uint32_t v, uint32_t barrier) {
   *static_cast<uint32_t*>(emulator::Pointer(address + kOffset)) = v;

@@ -26,8 +26,8 @@ inline void MmaU8S8(int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b
   });
 }
 
-// D(16x8, f32) += A(16x16, bf16) * B(16x8, bf16). Tensor cores do not say in which order they add; double precision, rounded
-// once, is not what they do, but nothing here depends on the last bits.
+// D(16x8, f32) += A(16x16, bf16) * B(16x8, bf16). Tensor cores do not say in which order they add; double precision,
+// rounded once, is not what they do, but nothing here depends on the last bits.
 struct EmulatedBf16 {
   uint32_t a[4], b[2];
 };
@@ -35,7 +35,9 @@ inline void MmaBf16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32
   const EmulatedBf16 mine{{a0, a1, a2, a3}, {b0, b1}};
   emulator::Meet(32, &mine, [&](emulator::Shown shown) {
     const int lane = emulator::LaneIn(32), p = lane / 4, q = lane % 4;
-    const auto value = [](uint32_t pair, int which) { return __uint_as_float(which == 0 ? pair << 16 : pair & 0xFFFF0000u); };
+    const auto value = [](uint32_t pair, int which) {
+      return __uint_as_float(which == 0 ? pair << 16 : pair & 0xFFFF0000u);
+    };
     const auto& of = [&](int at) -> const EmulatedBf16& { return *static_cast<const EmulatedBf16*>(shown[at]); };
     for (int i = 0; i < 4; ++i) {
       const int column = 2 * q + i % 2, half = i / 2;

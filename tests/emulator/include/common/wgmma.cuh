@@ -33,7 +33,8 @@ void WgmmaU8S8(int (&d)[kBlocks][4], const uint32_t (&a)[4], uint64_t b) {
             const auto& row = *static_cast<const uint32_t(*)[4]>(shown[warp + 4 * p + k % 16 / 4]);
             const uint32_t u = row[half + 2 * (k / 16)] >> (8 * (k % 4)) & 0xFF;
             const uint32_t piece = (in_row + static_cast<uint32_t>(k) / 16) ^ (n & 7);
-            const auto* s = static_cast<const int8_t*>(emulator::Pointer(rows + n * 128 + piece * 16 + static_cast<uint32_t>(k) % 16));
+            const auto* s = static_cast<const int8_t*>(
+                emulator::Pointer(rows + n * 128 + piece * 16 + static_cast<uint32_t>(k) % 16));
             d[j][2 * half + c] += static_cast<int>(u) * *s;
           }
         }
