@@ -8,7 +8,7 @@ usage() {
   cat <<'TXT'
 usage: ./dev gpu-bench [--topics linear,gemv,model] [--results DIR] [--quick] [ARGUMENTS]
 
-  --topics   which benchmarks (default: all three)
+  --topics   which benchmarks (default: these three; "parts" shows where the time of a linear goes)
   --results  where the results go (default: build/bench-results; those worth keeping go to tests/bench/results)
   --quick    fewer shapes, widths and batches; for a look, not for the record
 

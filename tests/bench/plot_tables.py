@@ -117,11 +117,24 @@ def model(rows):
     ]
 
 
+def linear_parts(rows):
+    lines = [
+        [row["shape"], row["bits"], row["tokens"]]
+        + [show(number(row[column]), 2) for column in ("rht_input_us", "rht_output_us", "matmul_us", "fused_us")]
+        for row in rows
+    ]
+    return "The E8P linear and its parts", [
+        "Microseconds per call in CUDA graphs, each part in a graph of its own, weights rotating through more than four times\n"
+        "the L2. matmul takes transformed activations and gives y_rht; in the fused call parts overlap.",
+        table(["N x K", "bits", "B", "rht_input", "rht_output", "matmul", "fused"], lines),
+    ]
+
+
 def main():
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     facts, rows = plot_data.read(sys.argv[1])
-    kind = linear if "call" in rows[0] else model if "model" in rows[0] else gemv
+    kind = linear if "call" in rows[0] else model if "model" in rows[0] else linear_parts if "fused_us" in rows[0] else gemv
     title, parts = kind(rows)
     print(f"# {title}\n")
     print("\n".join(f"- {key}: {value}" for key, value in facts.items()))
