@@ -22,7 +22,8 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder),
-         "-C", f"build-dir={folder}/build", "-C", f"cmake.define.GLQ_PYTHON_LIBRARY={os.path.abspath(glq.library_path())}",
+         "--config-settings", f"build-dir={folder}/build",
+         "--config-settings", f"cmake.define.GLQ_PYTHON_LIBRARY={os.path.abspath(glq.library_path())}",
          str(ROOT / "bindings" / "python")],
         check=True,
     )
