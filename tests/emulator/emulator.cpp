@@ -102,11 +102,11 @@ void PassMeeting(Meeting& m, int threads) {
   WaitUntil([&] { return m.round != round; });
 }
 
-void RunThread(Block& block, Thread& thread) {
+// Until it waits or ends.
+void RunThread(Thread& thread) {
   t_thread = &thread;
   thread.fiber = std::move(thread.fiber).resume();
   t_thread = nullptr;
-  static_cast<void>(block);
 }
 
 void RunBlock(const Launch& launch, Block& block) {
@@ -140,7 +140,7 @@ void RunBlock(const Launch& launch, Block& block) {
       do {
         warp_before = block.events;
         for (size_t i = w * 32; i < std::min(block.threads.size(), w * 32 + 32); ++i) {
-          if (!block.threads[i].done) RunThread(block, block.threads[i]);
+          if (!block.threads[i].done) RunThread(block.threads[i]);
         }
       } while (block.events != warp_before);
     }
