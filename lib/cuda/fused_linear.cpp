@@ -100,9 +100,11 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
     for (int j = i; j < count; ++j) {
       if (ids[j] == ids[i]) part[n++] = metas[j], done[j] = true;
     }
-    // The paths differ in what they need: a workspace for many tokens must do for few.
-    for (const int64_t fewer :
-         {tokens, std::min(tokens, int64_t{kernels::kGemvMaxTokens}), std::min(tokens, kExpandTokens - 1)}) {
+    // A workspace for many tokens must do for few. The paths differ in what they need, and so do the splits of few
+    // tokens: sums of several blocks, or y_rht.
+    int64_t candidates[kernels::kGemvMaxTokens + 2] = {tokens, std::min(tokens, kExpandTokens - 1)};
+    for (int t = 1; t <= kernels::kGemvMaxTokens; ++t) candidates[t + 1] = std::min<int64_t>(tokens, t);
+    for (const int64_t fewer : candidates) {
       for (const bool plain_rows : {true, false}) {
         const ProductPlan plan = PlanProduct(device_, part, n, fewer, plain_rows, library_.found());
         bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);

@@ -20,7 +20,7 @@ std::vector<int64_t> Join(std::vector<int64_t> a, const std::vector<int64_t>& b)
   return a;
 }
 
-// Up to 8: one kernel; up to 383: another; from 384 on, with cuBLASLt: expansion and a library product.
+// Up to 8: one kernel; more: another. Before Hopper, from 384 on and with cuBLASLt: expansion and a library product.
 const std::vector<int64_t> kTokenSteps = Join(Range(1, 9), {12, 16, 17, 31, 32, 33, 64, 100, 383, 384, 400});
 
 class Width : public ::testing::TestWithParam<int> {};

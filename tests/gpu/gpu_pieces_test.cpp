@@ -1,6 +1,7 @@
 // The pieces of the linear, decoding, packing, export and creation on the GPU: the bytes of the CPU.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "gpu/support.h"
@@ -400,6 +401,26 @@ TEST(GpuPieces, BytesAndOddAddresses) {
 }
 
 // What op_support says, the queries say.
+// Whichever way each number of tokens takes.
+TEST(GpuPieces, WorkspaceDoesNotDecreaseSmoke) {
+  for (const auto& [out, in, bits] : {std::array<int64_t, 3>{256, 4096, 8},
+                                      {1024, 4096, 3},
+                                      {1024, 4096, 4},
+                                      {256, 4096, 4},
+                                      {64, 8192, 7},
+                                      {2048, 64, 8},
+                                      {512, 14336, 7}}) {
+    const HostLinear linear({.out = out, .in = in, .bits = static_cast<int>(bits)});
+    const Tensor weight = MakeWeight(GpuContext(), linear.desc(), GpuStream());
+    size_t before = 0;
+    for (const int64_t tokens : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 33, 383, 384, 2048, 2049, 5000}) {
+      const size_t bytes = FusedWorkspace(GpuContext(), weight.get(), tokens);
+      EXPECT_GE(bytes, before) << out << " x " << in << ", " << tokens << " tokens";
+      before = bytes;
+    }
+  }
+}
+
 TEST(GpuPieces, SupportAgreesWithTheQueries) {
   const LinearSpec spec{.out = 5000, .in = 3000, .bits = 5};
   const HostLinear linear(spec);
