@@ -62,8 +62,7 @@ __device__ __forceinline__ uint32_t LargestBits(const float (&r)[kChunkRegs]) {
   return __float_as_uint(m) & 0x7FFFFFFFu;
 }
 
-// The values in the order of the block's columns, [chunk][column], 8 adjacent ones per thread afterwards. Before the
-// barrier in between a thread writes slots that only it has read.
+// The values in the order of the block's columns, [chunk][column], 8 adjacent ones per thread afterwards.
 template <int kCluster>
 __device__ __forceinline__ void WriteColumns(float* pass, int t, const float (&r)[kChunkRegs]) {
   constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
@@ -120,7 +119,9 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
     return;
   }
 
-  // The largest |v| of the row: of every warp of the cluster, to every block.
+  // The largest |v| of the row: of every warp of the cluster, to every block. In a block alone a thread writes slots that
+  // only it has read.
+  if (kCluster > 1) __syncthreads();
   WriteColumns<kCluster>(shared.pass, t, r);
   uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
   if constexpr (kCluster == 1) {
