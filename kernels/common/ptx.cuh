@@ -82,6 +82,12 @@ __device__ __forceinline__ uint32_t LoadShared32(uint32_t address) {
   return v;
 }
 
+// Adds to a word, in any order with others.
+template <int kOffset = 0>
+__device__ __forceinline__ void AddShared(uint32_t address, int v) {
+  asm volatile("red.shared.add.s32 [%0 + %1], %2;" ::"r"(address), "n"(kOffset), "r"(v) : "memory");
+}
+
 __device__ __forceinline__ uint4 LoadShared128(uint32_t address) {
   uint4 v;
   asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
@@ -101,6 +107,27 @@ __device__ __forceinline__ uint2 LoadStream64(const void* p) {
   uint2 v;
   asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
   return v;
+}
+
+// The same where `any`; otherwise the value stays. In place, so that a register that is loaded again and again is never
+// copied.
+template <int kOffset>
+__device__ __forceinline__ void LoadStreamIf(bool any, const void* p, uint4& v) {
+  asm volatile(
+      "{ .reg .pred any;\n\t"
+      "setp.ne.u32 any, %5, 0;\n\t"
+      "@any ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4 + %6]; }"
+      : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+      : "l"(p), "r"(static_cast<uint32_t>(any)), "n"(kOffset));
+}
+template <int kOffset>
+__device__ __forceinline__ void LoadStreamIf(bool any, const void* p, uint2& v) {
+  asm volatile(
+      "{ .reg .pred any;\n\t"
+      "setp.ne.u32 any, %3, 0;\n\t"
+      "@any ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2 + %4]; }"
+      : "+r"(v.x), "+r"(v.y)
+      : "l"(p), "r"(static_cast<uint32_t>(any)), "n"(kOffset));
 }
 
 __device__ __forceinline__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }

@@ -99,19 +99,24 @@ __device__ __forceinline__ int SumOfBytes(const uint32_t (&w)[2]) {
   return __dp4a(static_cast<int>(w[1]), 0x01010101, __dp4a(static_cast<int>(w[0]), 0x01010101, 0));
 }
 
+// DigitLayout::kTiles: lanes 2i and 2i + 1 hold the groups of a piece of 16 bytes. The even one gets the piece of hi, the
+// odd one that of lo. To be called by whole warps.
+__device__ __forceinline__ uint4 PairPieces(const DigitWords& w, int odd) {
+  const uint32_t theirs0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[0] : w.lo[0], 1);
+  const uint32_t theirs1 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[1] : w.lo[1], 1);
+  return odd ? make_uint4(theirs0, w.lo[0], theirs1, w.lo[1]) : make_uint4(w.hi[0], theirs0, w.hi[1], theirs1);
+}
+
 // Stores the digits of columns column .. column + 7 where `inside`. To be called by whole warps; lane l holds the l-th
 // group of 8 columns of 256.
 __device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout, int tokens, int dim, int token,
                                             int column, bool inside, const DigitWords& w) {
   const int k_tile = column >> 6, group = (column >> 3) & 7, odd = group & 1;
   if (layout == DigitLayout::kTiles) {
-    // Two lanes make two pieces of 16 bytes: the even one's of hi, the odd one's of lo.
-    const uint32_t theirs0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[0] : w.lo[0], 1);
-    const uint32_t theirs1 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[1] : w.lo[1], 1);
+    const uint4 piece = PairPieces(w, odd);
     if (!inside) return;
     const int64_t to = DigitPiece(DigitLayout::kTiles, tokens, dim, token, odd, k_tile, group >> 1);
-    *reinterpret_cast<uint4*>(digits + to) =
-        odd ? make_uint4(theirs0, w.lo[0], theirs1, w.lo[1]) : make_uint4(w.hi[0], theirs0, w.hi[1], theirs1);
+    *reinterpret_cast<uint4*>(digits + to) = piece;
     return;
   }
   if (!inside) return;

@@ -77,8 +77,9 @@ __device__ __forceinline__ int StageOfSlot(const GemvWeight& w, bool e81b, int q
   return -1;
 }
 
-// Finds the weight of a row tile. Tiles come in ascending order, so the search continues where it was.
-__device__ __forceinline__ int WeightOf(const GemvParams& p, int tile, int index) {
+// The weight of a row tile.
+__device__ __forceinline__ int WeightOf(const GemvParams& p, int tile) {
+  int index = 0;
   while (index + 1 < p.count && tile >= p.weights[index + 1].first_tile) ++index;
   return index;
 }
@@ -93,198 +94,10 @@ struct Share {
   }
 };
 
-// The weights of one codebook, as this lane loads them: chunk by chunk, slot (stage of the codebook) by slot, row tile
-// by row tile. Every chunk takes a multiple of kAhead steps, so that buffer[a] stands for the same step of every round
-// and no register has to move.
-template <int kUnits, int kBlocks, bool kE81b>
-struct Stream {
-  using Load = std::conditional_t<kE81b, uint2, uint4>;
-  static constexpr int kAhead = GemvLoadsAhead(kUnits, kBlocks);
-
-  const GemvParams& p;
-  Share share;
-  int slots, first_unit, warp_row, log2_rows;  // 2^log2_rows warps share the row tiles
-  // Steps come in runs: row tiles of one slot and one weight, or nothing. Of the run: where its next step lies (null:
-  // nothing) and how many there still are.
-  const Load* source = nullptr;
-  int run = 0;
-  // Where the next run starts: chunk, slot, row tile, and the steps before it in the slot and in the chunk.
-  int chunk, slot = 0, tile, in_slot = 0, in_chunk = 0;
-  Load buffer[kAhead][kUnits];
-
-  __device__ __forceinline__ Stream(const GemvParams& params, const Share& s, int unit, int row, int log2)
-      : p(params),
-        share(s),
-        slots(kE81b ? p.slots_e81b : p.slots_e8p),
-        first_unit(unit),
-        warp_row(row),
-        log2_rows(log2),
-        chunk(s.begin),
-        tile(s.begin + row) {}
-
-  __device__ __forceinline__ int Tiles(int first) const { return min(p.chunk_tiles, share.end - first); }
-  __device__ __forceinline__ int StepsPerSlot(int first) const {
-    return (Tiles(first) + (1 << log2_rows) - 1) >> log2_rows;
-  }
-
-  __device__ __forceinline__ void FindRun() {
-    source = nullptr;
-    while (chunk < share.end) {
-      const int chunk_end = chunk + Tiles(chunk), per_slot = StepsPerSlot(chunk);
-      if (slot < slots) {
-        if (tile < chunk_end) {
-          const int index = WeightOf(p, tile, 0);
-          const GemvWeight& w = p.weights[index];
-          const int end = index + 1 < p.count ? min(chunk_end, p.weights[index + 1].first_tile) : chunk_end;
-          const int stage = StageOfSlot(w, kE81b, slot);
-          if (stage >= 0) {
-            source = static_cast<const Load*>(w.stage[stage]) +
-                     (static_cast<int64_t>(tile - w.first_tile) * p.units + first_unit) * 32 + (threadIdx.x & 31);
-          }
-          run = (end - tile + (1 << log2_rows) - 1) >> log2_rows;
-          tile += run << log2_rows, in_slot += run, in_chunk += run;
-          return;
-        }
-        run = per_slot - in_slot;  // other warps have one step more
-        in_chunk += run;
-        ++slot, tile = chunk + warp_row, in_slot = 0;
-        if (run > 0) return;
-      } else {
-        run = (kAhead - in_chunk % kAhead) % kAhead;
-        chunk += p.chunk_tiles, slot = 0, tile = chunk + warp_row, in_slot = 0, in_chunk = 0;
-        if (run > 0) return;
-      }
-    }
-    run = 1 << 30;
-  }
-
-  // This lane's first load of the next step, or null if there is nothing; steps on.
-  __device__ __forceinline__ const Load* Next() {
-    if (run == 0) FindRun();
-    --run;
-    const Load* now = source;
-    if (source != nullptr) source += static_cast<int64_t>(p.units) * 32 << log2_rows;
-    return now;
-  }
-
-  __device__ __forceinline__ Load LoadUnit(const Load* from, int i) const {
-    if (from == nullptr || first_unit + i >= p.units) return Load{};
-    if constexpr (kE81b) {
-      return ptx::LoadStream64(from + i * 32);
-    } else {
-      return ptx::LoadStream128(from + i * 32);
-    }
-  }
-
-  // Before the digits are there.
-  __device__ __forceinline__ void Start() {
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      const Load* from = Next();
-#pragma unroll
-      for (int i = 0; i < kUnits; ++i) buffer[a][i] = LoadUnit(from, i);
-    }
-  }
-
-  __device__ __forceinline__ void AddTile(int row, const int (&low)[kBlocks][4], const int (&high)[kBlocks][4],
-                                          int32_t* sums, int pitch) const {
-    const int lane = static_cast<int>(threadIdx.x & 31);
-    // Rows 2p and 2p+1 of the tile, columns 2q and 2q+1.
-    row += (lane >> 2) * 2;
-#pragma unroll
-    for (int b = 0; b < kBlocks; ++b) {
-      const int column = 8 * b + (lane & 3) * 2;
-      if (column < 2 * p.tokens) {
-        int32_t* to = sums + column * pitch + row;
-        atomicAdd(to, low[b][0] + (high[b][0] >> 4));
-        atomicAdd(to + pitch, low[b][1] + (high[b][1] >> 4));
-        atomicAdd(to + 1, low[b][2] + (high[b][2] >> 4));
-        atomicAdd(to + pitch + 1, low[b][3] + (high[b][3] >> 4));
-      }
-    }
-  }
-
-  // The chunk that starts at row tile `first`. Sums lie as [slot][column][chunk_tiles * 16 rows].
-  __device__ __forceinline__ void Run(int first, const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
-                                      int32_t* sums) {
-    const int pitch = p.chunk_tiles * kTileRows;
-    const int tiles = Tiles(first), per_slot_here = StepsPerSlot(first);
-    int tile = warp_row, left = slots, in_slot = 0;
-    for (int steps = slots * per_slot_here; steps > 0; steps -= kAhead) {
-#pragma unroll
-      for (int a = 0; a < kAhead; ++a) {
-        const Load* from = Next();
-        if (left > 0 && tile < tiles) {
-          int low[kBlocks][4] = {}, high[kBlocks][4] = {};
-#pragma unroll
-          for (int i = 0; i < kUnits; ++i) {
-            const Load w = buffer[a][i];
-            buffer[a][i] = LoadUnit(from, i);
-            if constexpr (kE81b) {
-              MultiplyTile<true, kBlocks>(decoder, w.x, 0, digits[i][0], low, high);
-              MultiplyTile<true, kBlocks>(decoder, w.y, 0, digits[i][1], low, high);
-            } else {
-              MultiplyTile<false, kBlocks>(decoder, w.x, w.y, digits[i][0], low, high);
-              MultiplyTile<false, kBlocks>(decoder, w.z, w.w, digits[i][1], low, high);
-            }
-          }
-          AddTile(tile * kTileRows, low, high, sums, pitch);
-        } else {
-#pragma unroll
-          for (int i = 0; i < kUnits; ++i) buffer[a][i] = LoadUnit(from, i);
-        }
-        tile += 1 << log2_rows;
-        if (++in_slot == per_slot_here) in_slot = 0, tile = warp_row, --left, sums += 2 * p.tokens * pitch;
-      }
-    }
-  }
-};
-
-// Takes the sums of a chunk out of shared memory and leaves zeros.
-__device__ __forceinline__ void FlushSums(const GemvParams& p, int32_t* sums, const TokenScale* scales, int first,
-                                          int tiles) {
-  const int rows = tiles * kTileRows, pitch = p.chunk_tiles * kTileRows;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * p.tokens; i += kThreads) {
-    const int token = i / rows, row = i - token * rows, tile = first + row / kTileRows;
-    const GemvWeight& w = p.weights[WeightOf(p, tile, 0)];
-    const int out = (tile - w.first_tile) * kTileRows + row % kTileRows;
-    int e8p = 0, e81b = p.slots_e8p;
-    float y = 0.0f;
-    for (int stage = 0; stage < w.stages; ++stage) {
-      const bool small = (w.e81b_mask >> stage) & 1;
-      if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;
-      int32_t* hi = sums + ((small ? e81b++ : e8p++) * 2 * p.tokens + 2 * token) * pitch + row;
-      int32_t* lo = hi + pitch;
-      if (p.combine) {
-        y = AddStage(*hi, *lo, scales[token], small, w.k[stage], stage == 0, y);
-      } else {
-        int32_t* z = w.z + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * w.padded_out + out;
-        if (p.splits == 1) {
-          z[0] = *hi, z[w.padded_out] = *lo;
-        } else {
-          atomicAdd(z, *hi);
-          atomicAdd(z + w.padded_out, *lo);
-        }
-      }
-      *hi = 0, *lo = 0;
-    }
-    // Slots for which this weight has no stage: what was added there means nothing, and the next chunk starts from
-    // zero.
-    const auto clear = [&](int slot, int end) {
-      for (; slot < end; ++slot) {
-        int32_t* unused = sums + (slot * 2 * p.tokens + 2 * token) * pitch + row;
-        unused[0] = 0, unused[pitch] = 0;
-      }
-    };
-    clear(e8p, p.slots_e8p);
-    clear(e81b, p.slots_e8p + p.slots_e81b);
-    if (p.combine) w.rows[static_cast<int64_t>(token) * w.padded_out + out] = y;
-  }
-}
-
-// Shared memory in front of the tables.
+// Shared memory in front of the tables: this, the sums [slot][column][chunk_tiles * 16 rows], and the schedule.
 struct Front {
   TokenScale scales[kGemvMaxTokens];
+  int steps[2][4];  // of every row of warps: E8P, E81B
   // Of the input transform.
   uint32_t warp_max[kWarps];
   int digit_sums[2];
@@ -292,8 +105,190 @@ struct Front {
 };
 static_assert(sizeof(Front) == kGemvFrontBytes);
 
+// A chunk of row tiles, laid out before the activations are there: what every row of warps goes through, one list for
+// each codebook, and where the sums of a tile belong. The product itself then needs no more than a pointer a step.
+struct Schedule {
+  GemvStep* steps[2];  // a list's pitch is p.steps_e8p or p.steps_e81b
+  GemvTile* tiles;
+
+  __device__ __forceinline__ Schedule(const GemvParams& p, uint8_t* shared, int rows) {
+    auto* at = reinterpret_cast<GemvStep*>(shared + kGemvFrontBytes + p.sum_bytes);
+    steps[0] = at;
+    steps[1] = at + p.steps_e8p * rows;
+    tiles = reinterpret_cast<GemvTile*>(steps[1] + p.steps_e81b * rows);
+  }
+
+  // By the whole block; sync before and after. A list ends with kGemvStepsBehind steps of nothing, so that what loads
+  // ahead need not look where it ends.
+  __device__ __forceinline__ void Build(const GemvParams& p, Front& front, int first, int count, int log2_rows,
+                                        int warp, int lane) const {
+    const int rows = 1 << log2_rows, pitch = p.chunk_tiles * kTileRows;
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
+      const int index = WeightOf(p, first + i);
+      tiles[i] = {index, (first + i - p.weights[index].first_tile) * kTileRows};
+    }
+    // A warp for every list.
+    const int row = warp & (rows - 1), codebook = warp >> log2_rows;
+    const int slots = codebook == 0 ? p.slots_e8p : p.slots_e81b;
+    if (codebook > 1 || slots == 0) return;
+    const bool e81b = codebook == 1;
+    GemvStep* list = e81b ? steps[1] + row * p.steps_e81b : steps[0] + row * p.steps_e8p;
+    const int per_slot = (count - row + rows - 1) >> log2_rows;
+    int filled = 0, slot = 0, in_slot = lane;  // this lane's step: one row tile of one slot
+    for (int i = 0; i < slots * per_slot; i += 32) {
+      while (in_slot >= per_slot && slot < slots) in_slot -= per_slot, ++slot;
+      GemvStep step{};
+      if (slot < slots) {
+        const int tile = row + (in_slot << log2_rows), index = WeightOf(p, first + tile);
+        const GemvWeight& w = p.weights[index];
+        const int stage = StageOfSlot(w, e81b, slot);
+        if (stage >= 0) {
+          step.weights = static_cast<const uint8_t*>(w.stage[stage]) + static_cast<int64_t>(first + tile - w.first_tile) *
+                                                                           p.units *
+                                                                           (e81b ? kUnitBytesE81b : kUnitBytesE8p);
+          step.sums = (slot * 2 * p.tokens * pitch + tile * kTileRows) * 4;
+        }
+      }
+      // Weights of a group have different numbers of stages.
+      const uint32_t present = __ballot_sync(0xFFFFFFFFu, step.weights != nullptr);
+      if (step.weights != nullptr) list[filled + __popc(present & ((1u << lane) - 1))] = step;
+      filled += __popc(present);
+      in_slot += 32;
+    }
+    if (lane < kGemvStepsBehind) list[filled + lane] = {};
+    if (lane == 0) front.steps[codebook][row] = filled;
+  }
+};
+
+// The weights of one codebook as a warp goes through them, kAhead steps of loads in flight. buffer[a] stands for every
+// kAhead-th step, so that no register has to move.
+template <int kUnits, int kBlocks, bool kE81b>
+struct Stream {
+  using Load = std::conditional_t<kE81b, uint2, uint4>;
+  static constexpr int kAhead = GemvLoadsAhead(kUnits, kBlocks);
+  static_assert(2 * kAhead <= kGemvStepsBehind);
+
+  const GemvStep* steps;
+  int lane_bytes;  // of this lane behind the start of a row tile
+  Load buffer[kAhead][kUnits];
+
+  __device__ __forceinline__ Stream(const GemvStep* list, int unit, int lane)
+      : steps(list),
+        lane_bytes(unit * (kE81b ? kUnitBytesE81b : kUnitBytesE8p) + lane * static_cast<int>(sizeof(Load))) {}
+
+  // All units of a step, where there is one.
+  template <int kUnit = 0>
+  static __device__ __forceinline__ void LoadUnits(bool any, const uint8_t* from, Load (&to)[kUnits]) {
+    if constexpr (kUnit < kUnits) {
+      LoadUnit<kUnit>(any, from, to);
+      LoadUnits<kUnit + 1>(any, from, to);
+    }
+  }
+  template <int kUnit>
+  static __device__ __forceinline__ void LoadUnit(bool any, const uint8_t* from, Load (&to)[kUnits]) {
+    ptx::LoadStreamIf<kUnit*(kE81b ? kUnitBytesE81b : kUnitBytesE8p)>(any, from, to[kUnit]);
+  }
+
+  // Before the digits are there.
+  __device__ __forceinline__ void Start() {
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+      const uint8_t* tile = steps[a].weights;
+#pragma unroll
+      for (int i = 0; i < kUnits; ++i) buffer[a][i] = {};
+      LoadUnits(tile != nullptr, tile + lane_bytes, buffer[a]);
+    }
+  }
+
+  // Unit kUnit and those behind it: multiplied, and its registers filled for a step to come.
+  template <int kUnit = 0>
+  static __device__ __forceinline__ void MultiplyUnits(const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
+                                                       int (&low)[kBlocks][4], int (&high)[kBlocks][4],
+                                                       Load (&weights)[kUnits], bool any, const uint8_t* from) {
+    if constexpr (kUnit < kUnits) {
+      const Load w = weights[kUnit];
+      if constexpr (kE81b) {
+        MultiplyTile<true, kBlocks>(decoder, w.x, 0, digits[kUnit][0], low, high);
+        MultiplyTile<true, kBlocks>(decoder, w.y, 0, digits[kUnit][1], low, high);
+      } else {
+        MultiplyTile<false, kBlocks>(decoder, w.x, w.y, digits[kUnit][0], low, high);
+        MultiplyTile<false, kBlocks>(decoder, w.z, w.w, digits[kUnit][1], low, high);
+      }
+      LoadUnit<kUnit>(any, from, weights);
+      MultiplyUnits<kUnit + 1>(decoder, digits, low, high, weights, any, from);
+    }
+  }
+
+  // `sums`: address of this lane's first element in the chunk's first row tile; `pitch`: bytes of a column; `holds`:
+  // whether the lane's columns of a block are tokens.
+  __device__ __forceinline__ void Run(int count, const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
+                                      uint32_t sums, uint32_t pitch, const bool (&holds)[kBlocks]) {
+    for (int s = 0; s < count; s += kAhead) {
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        if (s + a >= count) break;
+        const uint8_t* tile = steps[s + a + kAhead].weights;
+        const uint32_t to = sums + static_cast<uint32_t>(steps[s + a].sums);
+        int low[kBlocks][4] = {}, high[kBlocks][4] = {};
+        MultiplyUnits(decoder, digits, low, high, buffer[a], tile != nullptr, tile + lane_bytes);
+        // Rows 2p and 2p+1 of the tile, columns 2q and 2q+1.
+#pragma unroll
+        for (int b = 0; b < kBlocks; ++b) {
+          if (!holds[b]) continue;
+          const uint32_t column = to + 8 * b * pitch, next = column + pitch;
+          ptx::AddShared(column, low[b][0] + (high[b][0] >> 4));
+          ptx::AddShared<4>(column, low[b][2] + (high[b][2] >> 4));
+          ptx::AddShared(next, low[b][1] + (high[b][1] >> 4));
+          ptx::AddShared<4>(next, low[b][3] + (high[b][3] >> 4));
+        }
+      }
+    }
+  }
+};
+
+// The sums of a chunk's row tiles out of shared memory: 32 rows of a token a warp.
+__device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
+                                          const TokenScale* scales, int count, int warp, int lane) {
+  const int pitch = p.chunk_tiles * kTileRows, slot_pitch = 2 * p.tokens * pitch, groups = (count + 1) / 2;
+  int token = 0;
+  for (int group = warp;; group += kWarps) {
+    while (group >= groups) group -= groups, ++token;
+    if (token >= p.tokens) return;
+    const int tile = 2 * group + (lane >> 4);
+    if (tile >= count) continue;
+    const GemvTile at = tiles[tile];
+    const GemvWeight& w = p.weights[at.weight];
+    const int32_t* e8p = sums + 2 * token * pitch + group * 32 + lane;
+    const int32_t* e81b = e8p + p.slots_e8p * slot_pitch;
+    const int row = at.row + (lane & 15);
+    const TokenScale scale = scales[token];
+    float y = 0.0f;
+#pragma unroll 1
+    for (int stage = 0; stage < w.stages; ++stage) {
+      const bool small = (w.e81b_mask >> stage) & 1;
+      if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;  // left to another launch
+      const int32_t* from = small ? e81b : e8p;
+      const int hi = from[0], lo = from[pitch];
+      e8p += small ? 0 : slot_pitch;
+      e81b += small ? slot_pitch : 0;
+      if (p.combine) {
+        y = AddStage(hi, lo, scale, small, w.k[stage], stage == 0, y);
+      } else {
+        int32_t* z = w.z + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * w.padded_out + row;
+        if (p.splits == 1) {
+          z[0] = hi, z[w.padded_out] = lo;
+        } else {
+          atomicAdd(z, hi);
+          atomicAdd(z + w.padded_out, lo);
+        }
+      }
+    }
+    if (p.combine) w.rows[static_cast<int64_t>(token) * w.padded_out + row] = y;
+  }
+}
+
 // A row of kChunks chunks that is one Hadamard block: x -> * SV -> Hadamard -> digits in the order of
-// DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunkShared floats.
+// DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunks * kChunkShared floats.
 template <int kChunks>
 __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&sv)[kChunks], Front& front,
                                                float* exchange, uint8_t* digits) {
@@ -309,8 +304,7 @@ __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 
     UnpackHalves(sv[c], false, f);
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) r[c][j] = __fmul_rn(r[c][j], f[j]);
-    if (c > 0) __syncthreads();
-    ChunkFwht(r[c], exchange, 0, kChunk, true, t);
+    ChunkFwht(r[c], exchange + c * kChunkShared, 0, kChunk, true, t);
   }
   if constexpr (kChunks == 2) {
 #pragma unroll
@@ -320,33 +314,36 @@ __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 
     }
   }
   const float block_scale = InvSqrtPow2(kChunks == 1 ? 12 : 13);
-  uint32_t max_bits = 0;
+  float largest = 0.0f;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) {
       r[c][j] = __fmul_rn(r[c][j], block_scale);
-      max_bits = max(max_bits, __float_as_uint(r[c][j]) & 0x7FFFFFFFu);
+      largest = ptx::MaxNan(largest, fabsf(r[c][j]));
+      // Slots that only this thread has read; adjacent columns come back.
+      exchange[c * kChunkShared + ChunkSlot(t) + ChunkSlot(j * kChunkThreads)] = r[c][j];
     }
   }
-  max_bits = __reduce_max_sync(0xFFFFFFFFu, max_bits);
+  const uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, __float_as_uint(largest) & 0x7FFFFFFFu);
   if ((t & 31) == 0) front.warp_max[t >> 5] = max_bits;
   if (t < 2) front.digit_sums[t] = 0;
   __syncthreads();
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, front.warp_max[t & (kWarps - 1)]));
+  // k tile, digit and piece of the columns that this thread and its neighbour hold.
+  const int odd = t & 1;
+  uint8_t* to = digits + (t >> 3) * 2 * kTileCols + odd * kTileCols + ((t >> 1) & 3) * 16;
   int sum_hi = 0, sum_lo = 0;
-  // Element t + 512 j of a chunk: the same byte of every eighth k tile.
-  uint8_t* to = digits + t / kTileCols * 2 * kTileCols + DigitByte(DigitLayout::kTiles, t % kTileCols);
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
-#pragma unroll
-    for (int j = 0; j < kChunkRegs; ++j) {
-      const Digits d = SplitDigits(r[c][j], scale);
-      to[(c * kChunk + j * kChunkThreads) * 2] = static_cast<uint8_t>(d.hi);
-      to[(c * kChunk + j * kChunkThreads) * 2 + kTileCols] = static_cast<uint8_t>(d.lo);
-      sum_hi += d.hi;
-      sum_lo += d.lo;
-    }
+    const auto* mine = reinterpret_cast<const float4*>(exchange + c * kChunkShared + ChunkSlot(kChunkRegs * t));
+    *reinterpret_cast<float4*>(r[c]) = mine[0];
+    *reinterpret_cast<float4*>(r[c] + 4) = mine[1];
+    DigitWords w{};
+    if (scale.kind == 0) w = PackDigits(r[c], scale.factor);
+    *reinterpret_cast<uint4*>(to + c * 2 * kChunk) = PairPieces(w, odd);
+    sum_hi += SumOfBytes(w.hi);
+    sum_lo += SumOfBytes(w.lo);
   }
   sum_hi = __reduce_add_sync(0xFFFFFFFFu, sum_hi);
   sum_lo = __reduce_add_sync(0xFFFFFFFFu, sum_lo);
@@ -366,7 +363,9 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
       __shfl_sync(0xFFFFFFFFu, t >> 5, 0);   // the compiler may keep what depends on it in uniform registers
   const int log2_k = 31 - __clz(p.warps_k);  // warps_k is a power of two
   const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, log2_rows = 4 - log2_k;
+  // The last warps along k load units that other warps have, too, rather than none: their digits are zero here.
   const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
+  const int load_unit = min(first_unit, p.units - kUnits);
   const bool any_e8p = p.slots_e8p > 0, any_e81b = kE81b && p.slots_e81b > 0;
   const SharedPlan plan =
       PlanShared(ptx::SharedAddress(shared), static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b, kAlignedTables);
@@ -374,14 +373,18 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   constexpr bool kE81bStartsEarly = kE81b && kUnits <= 3 && kBlocks == 1;
   Front& front = *reinterpret_cast<Front*>(shared);
   auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);
+  const int pitch = p.chunk_tiles * kTileRows;
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
   ptx::LetSuccessorStart();
   const Share share(p);
+  const Schedule schedule(p, shared, 1 << log2_rows);
   TableWords<kThreads> words(p.tables, any_e8p, any_e81b);
-  Stream<kUnits, kBlocks, false> e8p(p, share, first_unit, warp_row, log2_rows);
-  [[maybe_unused]] Stream<kUnits, kBlocks, true> e81b(p, share, first_unit, warp_row, log2_rows);
-  e8p.Start();
+  schedule.Build(p, front, share.begin, min(p.chunk_tiles, share.end - share.begin), log2_rows, warp, lane);
+  __syncthreads();
+  Stream<kUnits, kBlocks, false> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
+  [[maybe_unused]] Stream<kUnits, kBlocks, true> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit, lane);
+  if (any_e8p) e8p.Start();
   words.Store(shared, plan, any_e8p, any_e81b);
   if constexpr (kE81bStartsEarly) {
     if (any_e81b) e81b.Start();
@@ -397,8 +400,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
                               : __ldg(reinterpret_cast<const uint4*>(p.sv) + c * kChunkThreads + t);
     }
     ptx::WaitForPredecessor();
-    auto* exchange = reinterpret_cast<float*>(shared + kGemvFrontBytes + p.sum_bytes);
-    uint8_t* to = shared + kGemvFrontBytes + p.sum_bytes + kChunkShared * 4;
+    auto* exchange = reinterpret_cast<float*>(shared + plan.total);
+    uint8_t* to = shared + plan.total + kChunks * kChunkShared * 4;
     TransformInput<kChunks>(p, sv, front, exchange, to);
     digits_from = to;
   } else {
@@ -415,12 +418,12 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   for (int i = 0; i < kUnits; ++i) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      const int k_tile = (first_unit + i) * 2 + h;
+      const int unit = load_unit + i, k_tile = unit * 2 + h;
 #pragma unroll
       for (int b = 0; b < kBlocks; ++b) {
         const int token = b * 4 + column / 2;
         digits[i][h][b] = make_uint4(0, 0, 0, 0);
-        if (k_tile * kTileCols < p.dim && token < p.tokens) {
+        if (unit >= first_unit && k_tile * kTileCols < p.dim && token < p.tokens) {
           digits[i][h][b] = *reinterpret_cast<const uint4*>(
               digits_from + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 +
               (lane & 3) * 16);
@@ -428,25 +431,34 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
       }
     }
   }
+  bool holds[kBlocks];  // whether this lane's columns of the block are tokens
+#pragma unroll
+  for (int b = 0; b < kBlocks; ++b) holds[b] = 8 * b + (lane & 3) * 2 < 2 * p.tokens;
+  const uint32_t lane_sums = ptx::SharedAddress(sums + (lane & 3) * 2 * pitch + (lane >> 2) * 2),
+                 pitch_bytes = static_cast<uint32_t>(pitch) * 4;
   __syncthreads();
   const Decoder decoder(shared, plan);
-  for (int chunk = share.begin; chunk < share.end; chunk += p.chunk_tiles) {
-    if (any_e8p) e8p.Run(chunk, decoder, digits, sums);
+  for (int chunk = share.begin;;) {
+    if (any_e8p) e8p.Run(front.steps[0][warp_row], decoder, digits, lane_sums, pitch_bytes, holds);
     if constexpr (kE81b) {
-      int32_t* small = sums + p.slots_e8p * 2 * p.tokens * p.chunk_tiles * kTileRows;
-      if constexpr (kE81bStartsEarly) {
-        if (any_e81b) e81b.Run(chunk, decoder, digits, small);
-      } else if (any_e81b) {
-        Share part = share;
-        part.begin = chunk, part.end = min(share.end, chunk + p.chunk_tiles);
-        Stream<kUnits, kBlocks, true> late(p, part, first_unit, warp_row, log2_rows);
-        late.Start();
-        late.Run(chunk, decoder, digits, small);
+      if (any_e81b) {
+        if constexpr (!kE81bStartsEarly) e81b.Start();
+        e81b.Run(front.steps[1][warp_row], decoder, digits,
+                 lane_sums + static_cast<uint32_t>(p.slots_e8p * 2 * p.tokens) * pitch_bytes, pitch_bytes, holds);
       }
     }
     __syncthreads();
-    FlushSums(p, sums, front.scales, chunk, min(p.chunk_tiles, share.end - chunk));
-    if (chunk + p.chunk_tiles < share.end) __syncthreads();
+    FlushSums(p, sums, schedule.tiles, front.scales, min(p.chunk_tiles, share.end - chunk), warp, lane);
+    chunk += p.chunk_tiles;
+    if (chunk >= share.end) return;
+    __syncthreads();
+    for (int i = t; i < p.sum_bytes / 4; i += kThreads) sums[i] = 0;
+    schedule.Build(p, front, chunk, min(p.chunk_tiles, share.end - chunk), log2_rows, warp, lane);
+    __syncthreads();
+    if (any_e8p) e8p.Start();
+    if constexpr (kE81bStartsEarly) {
+      if (any_e81b) e81b.Start();
+    }
   }
 }
 

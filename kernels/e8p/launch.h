@@ -49,20 +49,26 @@ struct GemvPlan {
   bool combine;          // ends with y_rht, not with sums
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
-  int sum_bytes, front_bytes;
+  int steps_e8p, steps_e81b, sum_bytes, front_bytes;
   size_t shared_bytes;
 };
 inline constexpr int kGemvWarps = 16;
 inline constexpr int kGemvMaxTokens = 8;
-inline constexpr int kGemvFrontBytes = 8 * 16 + 64 + 16;  // small things in front of the sums
+inline constexpr int kGemvFrontBytes = 8 * 16 + 32 + 64 + 16;  // small things in front of the sums
+// Behind the tables, for rows of `chunks` that are transformed in the product: exchange, digits.
 constexpr int GemvTransformBytes(int chunks) {
-  return (kChunkElements + kChunkElements / 8) * 4 + 2 * chunks * kChunkElements;
-}  // exchange, digits
+  return chunks * ((kChunkElements + kChunkElements / 8) * 4 + 2 * kChunkElements);
+}
+// Steps of nothing behind a list, for loads ahead of the last ones.
+inline constexpr int kGemvStepsBehind = 12;
+constexpr int GemvListSteps(int chunk_tiles, int rows, int slots) {
+  return slots == 0 ? 0 : (chunk_tiles + rows - 1) / rows * slots + kGemvStepsBehind;
+}
 constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4; }
 bool HasGemvKernel(int units, int token_blocks, int transform_chunks);
 // Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow.
 constexpr int GemvLoadsAhead(int units, int token_blocks) {
-  return token_blocks == 2 ? (units <= 2 ? 2 : 1) : units == 1 ? 4 : units == 2 ? 3 : units <= 4 ? 2 : 1;
+  return token_blocks == 2 ? (units == 1 ? 4 : units == 2 ? 2 : 1) : units == 1 ? 6 : units == 2 ? 4 : units <= 4 ? 2 : 1;
 }
 void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream);
 

@@ -83,6 +83,17 @@ struct GemvWeight {
   int32_t stages, e81b_mask;
 };
 
+// One step of a warp: a row tile of one stage; null: nothing.
+struct alignas(16) GemvStep {
+  const uint8_t* weights;
+  int32_t sums;  // bytes behind the first of the codebook's sums
+  int32_t reserved;
+};
+// A row tile of the chunk: its weight, and its first row there.
+struct GemvTile {
+  int32_t weight, row;
+};
+
 struct GemvParams {
   const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   int32_t tokens;
@@ -92,6 +103,7 @@ struct GemvParams {
   int32_t warps_k;  // warps of a block along k
   TileShare share;
   int32_t chunk_tiles;             // row tiles whose sums shared memory holds at a time
+  int32_t steps_e8p, steps_e81b;   // that the list of a row of warps has room for
   int32_t sum_bytes, front_bytes;  // of these sums; of all in front of the tables
   int32_t slots_e8p, slots_e81b;   // most stages of each codebook that a weight has; 0: left to another launch
   bool combine;                    // to y_rht instead of sums

@@ -213,6 +213,8 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
   p.splits = plan.gemv.splits;
   p.warps_k = plan.gemv.warps_k;
   p.chunk_tiles = plan.gemv.chunk_tiles;
+  p.steps_e8p = plan.gemv.steps_e8p;
+  p.steps_e81b = plan.gemv.steps_e81b;
   p.sum_bytes = plan.gemv.sum_bytes;
   p.front_bytes = plan.gemv.front_bytes;
   p.combine = plan.gemv.combine;

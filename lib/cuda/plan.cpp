@@ -17,12 +17,6 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 constexpr int kSparedMultiprocessors = 4;
 
-// Shared memory in front of the tables that leaves them where they belong.
-uint32_t FrontLimit(const DeviceTraits& device) {
-  return device.aligned_tables ? 62 * 1024
-                               : static_cast<uint32_t>(device.max_shared_bytes) - kernels::kTableBytes - 1024;
-}
-
 // Row tiles over all weights, and the most stages of each codebook that one of them has.
 struct Rows {
   int tiles = 0, slots_e8p = 0, slots_e81b = 0;
@@ -40,6 +34,29 @@ Rows CountRows(const e8p::LinearMeta* const* metas, int count) {
   return r;
 }
 
+// Shared memory in front of the tables that leaves them where they belong, with `behind` bytes after them.
+int64_t FrontLimit(const DeviceTraits& device, bool e8p, bool e81b, int64_t behind) {
+  if (!device.aligned_tables) return device.max_shared_bytes - int64_t{kernels::kTableBytes} - 1024 - behind;
+  constexpr int64_t kFront = 62 * 1024;
+  const int64_t total = kernels::SharedBytes(kFront, e8p, e81b, true) + behind;
+  return total <= device.max_shared_bytes ? kFront : 0;
+}
+
+// Bytes in front of the tables for a chunk of row tiles: sums, lists of steps (a row of warps each), tiles.
+struct GemvChunk {
+  int steps_e8p, steps_e81b;
+  int64_t sum_bytes, bytes;
+};
+GemvChunk ChunkOf(int tiles, int warp_rows, int64_t tokens, const Rows& rows) {
+  GemvChunk c{};
+  c.steps_e8p = kernels::GemvListSteps(tiles, warp_rows, rows.slots_e8p);
+  c.steps_e81b = kernels::GemvListSteps(tiles, warp_rows, rows.slots_e81b);
+  c.sum_bytes = int64_t{tiles} * kernels::kTileRows * 2 * tokens * 4 * (rows.slots_e8p + rows.slots_e81b);
+  const auto steps = static_cast<int64_t>(sizeof(kernels::GemvStep)) * warp_rows * (c.steps_e8p + c.steps_e81b);
+  c.bytes = kernels::kGemvFrontBytes + c.sum_bytes + steps + (tiles + 1) / 2 * 16;
+  return c;
+}
+
 // `chunks`: of 4096 elements, of the row that every block transforms itself; no plan (0 blocks) where that cannot be.
 GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int64_t tokens, int chunks) {
   const int64_t units = CeilDiv(dim, kernels::kUnitCols);
@@ -49,22 +66,19 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int multiprocessors =
       device.multiprocessors > 64 ? device.multiprocessors / 4 * 4 - kSparedMultiprocessors : device.multiprocessors;
   const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
-  const int64_t slots = rows.slots_e8p + rows.slots_e81b;
-  const int64_t fixed = kernels::kGemvFrontBytes + (chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0);
-  const int64_t tile_bytes = kernels::kTileRows * 2 * tokens * 4 * slots;
-  // A chunk of row tiles is a number of whole rounds of loads.
-  const auto round = [token_blocks](int n, int warps_k) {
-    return kernels::GemvLoadsAhead(n, token_blocks) * (kernels::kGemvWarps / warps_k);
-  };
-  const int64_t room = FrontLimit(device) - fixed;
+  const int64_t transform = chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0;
+  const int64_t room = FrontLimit(device, e8p, e81b, transform);
   GemvPlan best{};
   double best_cost = 1e30;
   for (int warps_k : {16, 8, 4}) {
     for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) {
-      if (!kernels::HasGemvKernel(n, token_blocks, chunks) || round(n, warps_k) * tile_bytes > room) continue;
+      const int warp_rows = kernels::kGemvWarps / warps_k;
+      if (n > units || !kernels::HasGemvKernel(n, token_blocks, chunks) ||
+          ChunkOf(warp_rows, warp_rows, tokens, rows).bytes > room) {
+        continue;
+      }
       const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
       if (splits > multiprocessors || (chunks > 0 && splits > 1)) continue;
-      const int warp_rows = kernels::kGemvWarps / warps_k;
       const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
       // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
       // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which
@@ -88,12 +102,22 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.transform_chunks = chunks;
   // Without room for all tables beside each other the codebooks are launched one after the other, and meet in the sums.
   best.combine = best.splits == 1 && (device.aligned_tables || !(e8p && e81b));
-  const int64_t step = round(best.units_per_warp, best.warps_k), wanted = CeilDiv(rows.tiles, best.blocks);
-  const int64_t limit = std::max<int64_t>(1, std::min<int64_t>(32 * 1024, room) / tile_bytes / step);
-  best.chunk_tiles = static_cast<int>(std::min(CeilDiv(wanted, step), limit) * step);
-  best.sum_bytes = static_cast<int>(best.chunk_tiles * tile_bytes);
-  best.front_bytes = static_cast<int>(fixed + best.sum_bytes);
-  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables);
+  // Row tiles of a block at a time: all, or as many as there is room for, in whole rounds of the rows of warps.
+  const int warp_rows = kernels::kGemvWarps / best.warps_k;
+  const int64_t wanted = CeilDiv(CeilDiv(rows.tiles, best.blocks), warp_rows);
+  int64_t rounds = 1;
+  while (rounds < wanted && ChunkOf(static_cast<int>(rounds + 1) * warp_rows, warp_rows, tokens, rows).bytes <= room) {
+    ++rounds;
+  }
+  best.chunk_tiles = static_cast<int>(rounds) * warp_rows;
+  const GemvChunk chunk = ChunkOf(best.chunk_tiles, warp_rows, tokens, rows);
+  best.steps_e8p = chunk.steps_e8p;
+  best.steps_e81b = chunk.steps_e81b;
+  best.sum_bytes = static_cast<int>(chunk.sum_bytes);
+  best.front_bytes = static_cast<int>(chunk.bytes);
+  best.shared_bytes =
+      kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables) +
+      static_cast<size_t>(transform);
   return best;
 }
 

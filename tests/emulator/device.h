@@ -68,6 +68,7 @@ inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline int __float2int_rn(float v) { return static_cast<int>(std::nearbyint(v)); }
 inline int __clz(int v) { return std::countl_zero(static_cast<uint32_t>(v)); }
 inline int __clzll(long long v) { return std::countl_zero(static_cast<uint64_t>(v)); }
+inline int __popc(uint32_t v) { return std::popcount(v); }
 
 inline uint32_t __byte_perm(uint32_t x, uint32_t y, uint32_t selector) {
   const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
@@ -121,6 +122,13 @@ inline uint32_t __reduce_max_sync(uint32_t, uint32_t v) {
 }
 inline int __reduce_add_sync(uint32_t, int v) {
   return EmulatedReduce(v, [](int a, int b) { return a + b; });
+}
+inline uint32_t __ballot_sync(uint32_t, bool v) {
+  uint32_t result = 0;
+  glq::emulator::Meet(32, &v, [&](glq::emulator::Shown shown) {
+    for (int i = 0; i < 32; ++i) result |= static_cast<uint32_t>(*static_cast<const bool*>(shown[i])) << i;
+  });
+  return result;
 }
 template <typename T>
 T EmulatedShuffle(T v, int from) {
