@@ -83,9 +83,9 @@ __device__ __forceinline__ uint32_t LoadShared32(uint32_t address) {
 }
 
 // Adds to a word, in any order with others.
-template <int kOffset = 0>
+template <int kOffset>
 __device__ __forceinline__ void AddShared(uint32_t address, int v) {
-  asm volatile("red.shared.add.s32 [%0 + %1], %2;" ::"r"(address), "n"(kOffset), "r"(v) : "memory");
+  asm volatile("red.shared.add.s32 [%0 + %1], %2;" ::"r"(address), "n"(kOffset), "r"(v));
 }
 
 __device__ __forceinline__ uint4 LoadShared128(uint32_t address) {

@@ -94,7 +94,7 @@ struct Share {
   }
 };
 
-// Shared memory in front of the tables: this, the sums [slot][column][chunk_tiles * 16 rows], and the schedule.
+// Shared memory in front of the tables: this, the sums [slot][row tile][register][block][lane], and the schedule.
 struct Front {
   TokenScale scales[kGemvMaxTokens];
   int steps[2][4];  // of every row of warps: E8P, E81B
@@ -121,8 +121,8 @@ struct Schedule {
   // By the whole block; sync before and after. A list ends with kGemvStepsBehind steps of nothing, so that what loads
   // ahead need not look where it ends.
   __device__ __forceinline__ void Build(const GemvParams& p, Front& front, int first, int count, int log2_rows,
-                                        int warp, int lane) const {
-    const int rows = 1 << log2_rows, pitch = p.chunk_tiles * kTileRows;
+                                        int tile_words, int warp, int lane) const {
+    const int rows = 1 << log2_rows;
     for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
       const int index = WeightOf(p, first + i);
       tiles[i] = {index, (first + i - p.weights[index].first_tile) * kTileRows};
@@ -146,7 +146,7 @@ struct Schedule {
           step.weights = static_cast<const uint8_t*>(w.stage[stage]) + static_cast<int64_t>(first + tile - w.first_tile) *
                                                                            p.units *
                                                                            (e81b ? kUnitBytesE81b : kUnitBytesE8p);
-          step.sums = (slot * 2 * p.tokens * pitch + tile * kTileRows) * 4;
+          step.sums = (slot * p.chunk_tiles + tile) * tile_words * 4;
         }
       }
       // Weights of a group have different numbers of stages.
@@ -200,12 +200,12 @@ struct Stream {
     }
   }
 
-  // Unit kUnit and those behind it: multiplied, and its registers filled for a step to come.
-  template <int kUnit = 0>
+  // Units kUnit .. kEnd - 1: multiplied, and their registers filled for a step to come.
+  template <int kUnit, int kEnd>
   static __device__ __forceinline__ void MultiplyUnits(const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
                                                        int (&low)[kBlocks][4], int (&high)[kBlocks][4],
                                                        Load (&weights)[kUnits], bool any, const uint8_t* from) {
-    if constexpr (kUnit < kUnits) {
+    if constexpr (kUnit < kEnd) {
       const Load w = weights[kUnit];
       if constexpr (kE81b) {
         MultiplyTile<true, kBlocks>(decoder, w.x, 0, digits[kUnit][0], low, high);
@@ -215,52 +215,59 @@ struct Stream {
         MultiplyTile<false, kBlocks>(decoder, w.z, w.w, digits[kUnit][1], low, high);
       }
       LoadUnit<kUnit>(any, from, weights);
-      MultiplyUnits<kUnit + 1>(decoder, digits, low, high, weights, any, from);
+      MultiplyUnits<kUnit + 1, kEnd>(decoder, digits, low, high, weights, any, from);
     }
   }
 
-  // `sums`: address of this lane's first element in the chunk's first row tile; `pitch`: bytes of a column; `holds`:
-  // whether the lane's columns of a block are tokens.
+  // The sums of a row tile: register r of block b at [r][b][lane] of its words, so that no two lanes meet in a bank.
+  // Lanes without a token add zero: a branch would end what the compiler can overlap.
+  template <int kRegister = 0>
+  static __device__ __forceinline__ void AddTile(uint32_t to, const int (&low)[kBlocks][4],
+                                                 const int (&high)[kBlocks][4]) {
+    if constexpr (kRegister < 4 * kBlocks) {
+      constexpr int kBlock = kRegister % kBlocks, kR = kRegister / kBlocks;
+      ptx::AddShared<kRegister * 128>(to, low[kBlock][kR] + (high[kBlock][kR] >> 4));
+      AddTile<kRegister + 1>(to, low, high);
+    }
+  }
+
+  // `sums`: address of this lane's first word of the chunk's sums.
   __device__ __forceinline__ void Run(int count, const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
-                                      uint32_t sums, uint32_t pitch, const bool (&holds)[kBlocks]) {
+                                      uint32_t sums) {
     for (int s = 0; s < count; s += kAhead) {
 #pragma unroll
       for (int a = 0; a < kAhead; ++a) {
         if (s + a >= count) break;
         const uint8_t* tile = steps[s + a + kAhead].weights;
-        const uint32_t to = sums + static_cast<uint32_t>(steps[s + a].sums);
         int low[kBlocks][4] = {}, high[kBlocks][4] = {};
-        MultiplyUnits(decoder, digits, low, high, buffer[a], tile != nullptr, tile + lane_bytes);
-        // Rows 2p and 2p+1 of the tile, columns 2q and 2q+1.
-#pragma unroll
-        for (int b = 0; b < kBlocks; ++b) {
-          if (!holds[b]) continue;
-          const uint32_t column = to + 8 * b * pitch, next = column + pitch;
-          ptx::AddShared(column, low[b][0] + (high[b][0] >> 4));
-          ptx::AddShared<4>(column, low[b][2] + (high[b][2] >> 4));
-          ptx::AddShared(next, low[b][1] + (high[b][1] >> 4));
-          ptx::AddShared<4>(next, low[b][3] + (high[b][3] >> 4));
-        }
+        MultiplyUnits<0, 1>(decoder, digits, low, high, buffer[a], tile != nullptr, tile + lane_bytes);
+        const uint32_t to = sums + static_cast<uint32_t>(steps[s + a].sums);
+        MultiplyUnits<1, kUnits>(decoder, digits, low, high, buffer[a], tile != nullptr, tile + lane_bytes);
+        AddTile(to, low, high);
       }
     }
   }
 };
 
 // The sums of a chunk's row tiles out of shared memory: 32 rows of a token a warp.
+template <int kBlocks>
 __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
                                           const TokenScale* scales, int count, int warp, int lane) {
-  const int pitch = p.chunk_tiles * kTileRows, slot_pitch = 2 * p.tokens * pitch, groups = (count + 1) / 2;
+  constexpr int kRegister = 32 * kBlocks;
+  const int slot_words = p.chunk_tiles * GemvTileWords(kBlocks), groups = (count + 1) / 2;
   int token = 0;
   for (int group = warp;; group += kWarps) {
     while (group >= groups) group -= groups, ++token;
     if (token >= p.tokens) return;
-    const int tile = 2 * group + (lane >> 4);
+    const int tile = 2 * group + (lane >> 4), in_tile = lane & 15;
     if (tile >= count) continue;
     const GemvTile at = tiles[tile];
     const GemvWeight& w = p.weights[at.weight];
-    const int32_t* e8p = sums + 2 * token * pitch + group * 32 + lane;
-    const int32_t* e81b = e8p + p.slots_e8p * slot_pitch;
-    const int row = at.row + (lane & 15);
+    // Row 2p + odd: registers 2 * odd and 2 * odd + 1, hi and lo, of the lanes 4 * p + token in the block's four.
+    const int32_t* e8p = sums + tile * GemvTileWords(kBlocks) + (in_tile & 1) * 2 * kRegister + (token >> 2) * 32 +
+                         (in_tile >> 1) * 4 + (token & 3);
+    const int32_t* e81b = e8p + p.slots_e8p * slot_words;
+    const int row = at.row + in_tile;
     const TokenScale scale = scales[token];
     float y = 0.0f;
 #pragma unroll 1
@@ -268,9 +275,9 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* su
       const bool small = (w.e81b_mask >> stage) & 1;
       if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;  // left to another launch
       const int32_t* from = small ? e81b : e8p;
-      const int hi = from[0], lo = from[pitch];
-      e8p += small ? 0 : slot_pitch;
-      e81b += small ? slot_pitch : 0;
+      const int hi = from[0], lo = from[kRegister];
+      e8p += small ? 0 : slot_words;
+      e81b += small ? slot_words : 0;
       if (p.combine) {
         y = AddStage(hi, lo, scale, small, w.k[stage], stage == 0, y);
       } else {
@@ -373,14 +380,14 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   constexpr bool kE81bStartsEarly = kE81b && kUnits <= 3 && kBlocks == 1;
   Front& front = *reinterpret_cast<Front*>(shared);
   auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);
-  const int pitch = p.chunk_tiles * kTileRows;
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
   ptx::LetSuccessorStart();
   const Share share(p);
   const Schedule schedule(p, shared, 1 << log2_rows);
   TableWords<kThreads> words(p.tables, any_e8p, any_e81b);
-  schedule.Build(p, front, share.begin, min(p.chunk_tiles, share.end - share.begin), log2_rows, warp, lane);
+  schedule.Build(p, front, share.begin, min(p.chunk_tiles, share.end - share.begin), log2_rows, GemvTileWords(kBlocks),
+                 warp, lane);
   __syncthreads();
   Stream<kUnits, kBlocks, false> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
   [[maybe_unused]] Stream<kUnits, kBlocks, true> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit, lane);
@@ -431,29 +438,26 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
       }
     }
   }
-  bool holds[kBlocks];  // whether this lane's columns of the block are tokens
-#pragma unroll
-  for (int b = 0; b < kBlocks; ++b) holds[b] = 8 * b + (lane & 3) * 2 < 2 * p.tokens;
-  const uint32_t lane_sums = ptx::SharedAddress(sums + (lane & 3) * 2 * pitch + (lane >> 2) * 2),
-                 pitch_bytes = static_cast<uint32_t>(pitch) * 4;
+  const uint32_t lane_sums = ptx::SharedAddress(sums + lane);
   __syncthreads();
   const Decoder decoder(shared, plan);
   for (int chunk = share.begin;;) {
-    if (any_e8p) e8p.Run(front.steps[0][warp_row], decoder, digits, lane_sums, pitch_bytes, holds);
+    if (any_e8p) e8p.Run(front.steps[0][warp_row], decoder, digits, lane_sums);
     if constexpr (kE81b) {
       if (any_e81b) {
         if constexpr (!kE81bStartsEarly) e81b.Start();
         e81b.Run(front.steps[1][warp_row], decoder, digits,
-                 lane_sums + static_cast<uint32_t>(p.slots_e8p * 2 * p.tokens) * pitch_bytes, pitch_bytes, holds);
+                 lane_sums + static_cast<uint32_t>(p.slots_e8p * p.chunk_tiles * GemvTileWords(kBlocks) * 4));
       }
     }
     __syncthreads();
-    FlushSums(p, sums, schedule.tiles, front.scales, min(p.chunk_tiles, share.end - chunk), warp, lane);
+    FlushSums<kBlocks>(p, sums, schedule.tiles, front.scales, min(p.chunk_tiles, share.end - chunk), warp, lane);
     chunk += p.chunk_tiles;
     if (chunk >= share.end) return;
     __syncthreads();
     for (int i = t; i < p.sum_bytes / 4; i += kThreads) sums[i] = 0;
-    schedule.Build(p, front, chunk, min(p.chunk_tiles, share.end - chunk), log2_rows, warp, lane);
+    schedule.Build(p, front, chunk, min(p.chunk_tiles, share.end - chunk), log2_rows, GemvTileWords(kBlocks), warp,
+                   lane);
     __syncthreads();
     if (any_e8p) e8p.Start();
     if constexpr (kE81bStartsEarly) {

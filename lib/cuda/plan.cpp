@@ -47,11 +47,11 @@ struct GemvChunk {
   int steps_e8p, steps_e81b;
   int64_t sum_bytes, bytes;
 };
-GemvChunk ChunkOf(int tiles, int warp_rows, int64_t tokens, const Rows& rows) {
+GemvChunk ChunkOf(int tiles, int warp_rows, int token_blocks, const Rows& rows) {
   GemvChunk c{};
   c.steps_e8p = kernels::GemvListSteps(tiles, warp_rows, rows.slots_e8p);
   c.steps_e81b = kernels::GemvListSteps(tiles, warp_rows, rows.slots_e81b);
-  c.sum_bytes = int64_t{tiles} * kernels::kTileRows * 2 * tokens * 4 * (rows.slots_e8p + rows.slots_e81b);
+  c.sum_bytes = int64_t{tiles} * kernels::GemvTileWords(token_blocks) * 4 * (rows.slots_e8p + rows.slots_e81b);
   const auto steps = static_cast<int64_t>(sizeof(kernels::GemvStep)) * warp_rows * (c.steps_e8p + c.steps_e81b);
   c.bytes = kernels::kGemvFrontBytes + c.sum_bytes + steps + (tiles + 1) / 2 * 16;
   return c;
@@ -74,7 +74,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) {
       const int warp_rows = kernels::kGemvWarps / warps_k;
       if (n > units || !kernels::HasGemvKernel(n, token_blocks, chunks) ||
-          ChunkOf(warp_rows, warp_rows, tokens, rows).bytes > room) {
+          ChunkOf(warp_rows, warp_rows, token_blocks, rows).bytes > room) {
         continue;
       }
       const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
@@ -106,11 +106,11 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int warp_rows = kernels::kGemvWarps / best.warps_k;
   const int64_t wanted = CeilDiv(CeilDiv(rows.tiles, best.blocks), warp_rows);
   int64_t rounds = 1;
-  while (rounds < wanted && ChunkOf(static_cast<int>(rounds + 1) * warp_rows, warp_rows, tokens, rows).bytes <= room) {
+  while (rounds < wanted && ChunkOf(static_cast<int>(rounds + 1) * warp_rows, warp_rows, token_blocks, rows).bytes <= room) {
     ++rounds;
   }
   best.chunk_tiles = static_cast<int>(rounds) * warp_rows;
-  const GemvChunk chunk = ChunkOf(best.chunk_tiles, warp_rows, tokens, rows);
+  const GemvChunk chunk = ChunkOf(best.chunk_tiles, warp_rows, token_blocks, rows);
   best.steps_e8p = chunk.steps_e8p;
   best.steps_e81b = chunk.steps_e81b;
   best.sum_bytes = static_cast<int>(chunk.sum_bytes);

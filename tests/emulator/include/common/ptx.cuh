@@ -67,7 +67,7 @@ template <int kOffset, typename T>
 void LoadStreamIf(bool any, const void* p, T& v) {
   if (any) v = *reinterpret_cast<const T*>(static_cast<const uint8_t*>(p) + kOffset);
 }
-template <int kOffset = 0>
+template <int kOffset>
 void AddShared(uint32_t address, int v) {
   *static_cast<int*>(emulator::Pointer(address + kOffset)) += v;
 }
