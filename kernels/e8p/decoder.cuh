@@ -21,15 +21,17 @@ template <int kThreads>
 class TableWords {
  public:
   __device__ __forceinline__ TableWords(const uint32_t* tables, bool e8p, bool e81b) {
-    const int t = static_cast<int>(threadIdx.x);
+    const uint32_t t = threadIdx.x;
     // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
+    const uint32_t* mine = tables + ((t >> 3) & 1) * 256 + t / 16;
+    const uint32_t* small = tables + 512 + t / 8;
     if (e8p) {
 #pragma unroll
-      for (int n = 0; n < kPieces; ++n) words_[n] = __ldg(tables + ((t >> 3) & 1) * 256 + (n * kThreads + t) / 16);
+      for (int n = 0; n < kPieces; ++n) words_[n] = __ldg(mine + n * (kThreads / 16));
     }
     if (e81b) {
 #pragma unroll
-      for (int n = 0; n < kSmallPieces; ++n) small_[n] = __ldg(tables + 512 + (n * kThreads + t) / 8);
+      for (int n = 0; n < kSmallPieces; ++n) small_[n] = __ldg(small + n * (kThreads / 8));
     }
   }
 
@@ -65,6 +67,7 @@ class Decoder {
     template_ = kAlignedTables ? (base + plan.table) | (lane * 4) : lane * 4;
     offset_ = base + plan.table;
     e81b_ = base + plan.e81b + lane * 4;
+    ptx::ComputeNow(template_);  // here and not again for every row tile
   }
 
   // The two words whose XOR is the code's word of nibbles.

@@ -102,8 +102,19 @@ struct Front {
   uint32_t warp_max[kWarps];
   int digit_sums[2];
   int reserved[2];
+  uint32_t touched[kWarps];
 };
 static_assert(sizeof(Front) == kGemvFrontBytes);
+
+// Every launch finds its parameters in no cache. A warp for each 64 bytes, all at once, instead of one miss after the
+// other; stored, so that the compiler keeps it.
+__device__ __forceinline__ void TouchParameters(const GemvParams& p, Front& front) {
+  static_assert(sizeof(GemvParams) <= kWarps * 64);
+  const uint32_t warp = threadIdx.x >> 5;
+  if (warp * 64 < sizeof(GemvParams) && (threadIdx.x & 31) == 0) {
+    front.touched[warp] = reinterpret_cast<const uint32_t*>(&p)[warp * 16];
+  }
+}
 
 // A chunk of row tiles, laid out before the activations are there: what every row of warps goes through, one list for
 // each codebook, and where the sums of a tile belong. The product itself then needs no more than a pointer a step.
@@ -123,9 +134,15 @@ struct Schedule {
   __device__ __forceinline__ void Build(const GemvParams& p, Front& front, int first, int count, int log2_rows,
                                         int tile_words, int warp, int lane) const {
     const int rows = 1 << log2_rows;
-    for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
-      const int index = WeightOf(p, first + i);
-      tiles[i] = {index, (first + i - p.weights[index].first_tile) * kTileRows};
+    // From the last warps on: the first have lists to write.
+    for (int i = kThreads - 1 - static_cast<int>(threadIdx.x); i < count; i += kThreads) {
+      const GemvWeight& w = p.weights[WeightOf(p, first + i)];
+      const int row = (first + i - w.first_tile) * kTileRows;
+      GemvTile tile{p.combine ? static_cast<void*>(w.rows + row) : static_cast<void*>(w.z + row), w.padded_out,
+                    static_cast<int16_t>(w.stages), static_cast<int16_t>(w.e81b_mask), {}};
+#pragma unroll
+      for (int s = 0; s < kMaxStages; ++s) tile.k[s] = w.k[s];
+      tiles[i] = tile;
     }
     // A warp for every list.
     const int row = warp & (rows - 1), codebook = warp >> log2_rows;
@@ -249,48 +266,95 @@ struct Stream {
   }
 };
 
-// The sums of a chunk's row tiles out of shared memory: 32 rows of a token a warp.
-template <int kBlocks>
+// The sums of a chunk's row tiles out of shared memory. One token, combined: a thread for a row. What this takes is the
+// latency of one warp, so there is nothing in it that need not be.
+template <bool kE81b>
+__device__ __forceinline__ void FlushToken(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
+                                           const TokenScale& token, int count) {
+  const int slot_words = p.chunk_tiles * GemvTileWords(1);
+#pragma unroll 1
+  for (uint32_t row = threadIdx.x; row < static_cast<uint32_t>(count * kTileRows); row += kThreads) {
+    const GemvTile& tile = tiles[row / kTileRows];
+    // Row 2p + odd: registers 2 * odd and 2 * odd + 1, hi and lo, of lane 4 * p.
+    const int32_t* e8p = sums + row / kTileRows * GemvTileWords(1) + (row & 1) * 64 + (row % kTileRows >> 1) * 4;
+    [[maybe_unused]] const int32_t* e81b = e8p + p.slots_e8p * slot_words;
+    TokenScale ordinary = token;
+    ordinary.kind = 0;
+    const int stages = tile.stages;
+    float y = 0.0f;
+    int stage = 0;
+#pragma unroll 1
+    do {
+      const bool small = kE81b && ((tile.e81b_mask >> stage) & 1);
+      const int32_t* from = small ? e81b : e8p;
+      y = AddStage(from[0], from[32], ordinary, small, tile.k[stage], stage == 0, y);
+      (small ? e81b : e8p) += slot_words;
+    } while (++stage < stages);
+    if (token.kind != 0) y = token.kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
+    static_cast<float*>(tile.to)[row % kTileRows] = y;
+  }
+}
+
+// Any number of tokens: a warp has 32 rows of kTokens tokens (1, or the four of a block) at a time.
+template <int kBlocks, int kTokens>
 __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
                                           const TokenScale* scales, int count, int warp, int lane) {
   constexpr int kRegister = 32 * kBlocks;
   const int slot_words = p.chunk_tiles * GemvTileWords(kBlocks), groups = (count + 1) / 2;
-  int token = 0;
+  int block = 0;
   for (int group = warp;; group += kWarps) {
-    while (group >= groups) group -= groups, ++token;
-    if (token >= p.tokens) return;
+    while (group >= groups) group -= groups, ++block;
+    if (block * kTokens >= p.tokens) return;
     const int tile = 2 * group + (lane >> 4), in_tile = lane & 15;
     if (tile >= count) continue;
-    const GemvTile at = tiles[tile];
-    const GemvWeight& w = p.weights[at.weight];
+    const GemvTile& at = tiles[tile];
+    const int stages = at.stages, mask = at.e81b_mask;
+    const int64_t padded_out = at.padded_out;
     // Row 2p + odd: registers 2 * odd and 2 * odd + 1, hi and lo, of the lanes 4 * p + token in the block's four.
-    const int32_t* e8p = sums + tile * GemvTileWords(kBlocks) + (in_tile & 1) * 2 * kRegister + (token >> 2) * 32 +
-                         (in_tile >> 1) * 4 + (token & 3);
+    const int token0 = block * kTokens;
+    const int32_t* e8p = sums + tile * GemvTileWords(kBlocks) + (in_tile & 1) * 2 * kRegister + (token0 >> 2) * 32 +
+                         (in_tile >> 1) * 4 + (token0 & 3);
     const int32_t* e81b = e8p + p.slots_e8p * slot_words;
-    const int row = at.row + in_tile;
-    const TokenScale scale = scales[token];
-    float y = 0.0f;
+    float y[kTokens] = {};
 #pragma unroll 1
-    for (int stage = 0; stage < w.stages; ++stage) {
-      const bool small = (w.e81b_mask >> stage) & 1;
+    for (int stage = 0; stage < stages; ++stage) {
+      const bool small = (mask >> stage) & 1;
       if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;  // left to another launch
       const int32_t* from = small ? e81b : e8p;
-      const int hi = from[0], lo = from[kRegister];
+      const float k = at.k[stage];
+      int hi[kTokens], lo[kTokens];
+      if constexpr (kTokens == 4) {
+        *reinterpret_cast<int4*>(hi) = *reinterpret_cast<const int4*>(from);
+        *reinterpret_cast<int4*>(lo) = *reinterpret_cast<const int4*>(from + kRegister);
+      } else {
+        hi[0] = from[0], lo[0] = from[kRegister];
+      }
       e8p += small ? 0 : slot_words;
       e81b += small ? slot_words : 0;
-      if (p.combine) {
-        y = AddStage(hi, lo, scale, small, w.k[stage], stage == 0, y);
-      } else {
-        int32_t* z = w.z + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * w.padded_out + row;
-        if (p.splits == 1) {
-          z[0] = hi, z[w.padded_out] = lo;
-        } else {
-          atomicAdd(z, hi);
-          atomicAdd(z + w.padded_out, lo);
+#pragma unroll
+      for (int i = 0; i < kTokens; ++i) {
+        const int token = token0 + i;
+        if (p.combine) {
+          y[i] = AddStage(hi[i], lo[i], scales[token], small, k, stage == 0, y[i]);
+        } else if (token < p.tokens) {
+          int32_t* z = static_cast<int32_t*>(at.to) + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * padded_out +
+                       in_tile;
+          if (p.splits == 1) {
+            z[0] = hi[i], z[padded_out] = lo[i];
+          } else {
+            atomicAdd(z, hi[i]);
+            atomicAdd(z + padded_out, lo[i]);
+          }
         }
       }
     }
-    if (p.combine) w.rows[static_cast<int64_t>(token) * w.padded_out + row] = y;
+    if (!p.combine) continue;
+    float* to = static_cast<float*>(at.to) + in_tile;
+#pragma unroll
+    for (int i = 0; i < kTokens; ++i) {
+      const int token = token0 + i;
+      if (token < p.tokens) to[token * padded_out] = y[i];
+    }
   }
 }
 
@@ -366,6 +430,8 @@ template <int kUnits, int kBlocks, int kChunks, bool kE81b>
 __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ GemvParams p) {
   uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), lane = t & 31;
+  Front& front = *reinterpret_cast<Front*>(shared);
+  TouchParameters(p, front);
   const int warp =
       __shfl_sync(0xFFFFFFFFu, t >> 5, 0);   // the compiler may keep what depends on it in uniform registers
   const int log2_k = 31 - __clz(p.warps_k);  // warps_k is a power of two
@@ -378,7 +444,6 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
       PlanShared(ptx::SharedAddress(shared), static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b, kAlignedTables);
   // As far as registers go, the second codebook's weights are on their way from the start.
   constexpr bool kE81bStartsEarly = kE81b && kUnits <= 3 && kBlocks == 1;
-  Front& front = *reinterpret_cast<Front*>(shared);
   auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
@@ -451,7 +516,12 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
       }
     }
     __syncthreads();
-    FlushSums<kBlocks>(p, sums, schedule.tiles, front.scales, min(p.chunk_tiles, share.end - chunk), warp, lane);
+    const int tiles = min(p.chunk_tiles, share.end - chunk);
+    if constexpr (kChunks > 0) {
+      FlushToken<kE81b>(p, sums, schedule.tiles, front.scales[0], tiles);
+    } else {
+      FlushSums<kBlocks, kUnits <= 4 ? 4 : 1>(p, sums, schedule.tiles, front.scales, tiles, warp, lane);
+    }
     chunk += p.chunk_tiles;
     if (chunk >= share.end) return;
     __syncthreads();

@@ -89,9 +89,12 @@ struct alignas(16) GemvStep {
   int32_t sums;  // bytes behind the first of the codebook's sums
   int32_t reserved;
 };
-// A row tile of the chunk: its weight, and its first row there.
-struct GemvTile {
-  int32_t weight, row;
+// A row tile of the chunk on its way out.
+struct alignas(16) GemvTile {
+  void* to;  // its first row's y_rht of token 0 (float), or its sums of stage 0, token 0, digit 0 (int32_t)
+  int32_t padded_out;
+  int16_t stages, e81b_mask;
+  float k[kMaxStages];
 };
 
 struct GemvParams {
@@ -107,17 +110,15 @@ struct GemvParams {
   int32_t sum_bytes, front_bytes;  // of these sums; of all in front of the tables
   int32_t slots_e8p, slots_e81b;   // most stages of each codebook that a weight has; 0: left to another launch
   bool combine;                    // to y_rht instead of sums
-  int32_t count;
-  GemvWeight weights[8];
   // The activations transformed already ...
   const uint8_t* digits;  // DigitLayout::kTiles
   const TokenHeader* headers;
   // ... or as they come, for the kernel that transforms them.
   const void* x;
-  Scalar x_type;
-  int64_t x_stride;
-  int32_t in_features;
   const uint16_t* sv;
+  Scalar x_type;
+  int32_t count;
+  GemvWeight weights[8];
 };
 
 struct ProductParams {

@@ -222,8 +222,6 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
   p.headers = layout.headers;
   p.x = in.x;
   p.x_type = in.x_type;
-  p.x_stride = in.x_stride;
-  p.in_features = in.in_features;
   p.sv = in.sv;
   p.count = count;
   int32_t* z = layout.z;

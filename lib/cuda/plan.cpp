@@ -53,7 +53,7 @@ GemvChunk ChunkOf(int tiles, int warp_rows, int token_blocks, const Rows& rows) 
   c.steps_e81b = kernels::GemvListSteps(tiles, warp_rows, rows.slots_e81b);
   c.sum_bytes = int64_t{tiles} * kernels::GemvTileWords(token_blocks) * 4 * (rows.slots_e8p + rows.slots_e81b);
   const auto steps = static_cast<int64_t>(sizeof(kernels::GemvStep)) * warp_rows * (c.steps_e8p + c.steps_e81b);
-  c.bytes = kernels::kGemvFrontBytes + c.sum_bytes + steps + (tiles + 1) / 2 * 16;
+  c.bytes = kernels::kGemvFrontBytes + c.sum_bytes + steps + tiles * static_cast<int64_t>(sizeof(kernels::GemvTile));
   return c;
 }
 

@@ -69,6 +69,13 @@ TEST(GpuLinear, OwnTransformSmoke) {
   CheckFused({.out = 16, .in = 4090, .bits = 2}, {1});
 }
 
+// Rows so long that a warp of the product has 1 to 7 units of k, and as many tokens as it takes.
+TEST(GpuLinear, UnitsSmoke) {
+  for (int units = 1; units <= 7; ++units) {
+    CheckFused({.out = 496, .in = units * 2048 - 64 * (units % 3), .bits = 2 + units % 2}, {3, 6});
+  }
+}
+
 // Few rows and long k: k is split over blocks and clusters; many tokens: several tiles of tokens.
 TEST(GpuLinear, SplitsSmoke) {
   CheckFused({.out = 32, .in = 4096, .bits = 3}, {9, 33, 70});
