@@ -266,94 +266,89 @@ struct Stream {
   }
 };
 
-// The sums of a chunk's row tiles out of shared memory. One token, combined: a thread for a row. What this takes is the
-// latency of one warp, so there is nothing in it that need not be.
-template <bool kE81b>
-__device__ __forceinline__ void FlushToken(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
-                                           const TokenScale& token, int count) {
-  const int slot_words = p.chunk_tiles * GemvTileWords(1);
+// Where the sums of a row lie in a tile's words: row 2p + odd in the registers 2 * odd and 2 * odd + 1, hi and lo, of lane
+// 4 * p + token in the block's four.
+template <int kBlocks>
+__device__ __forceinline__ int SumWord(int row_in_tile, int token) {
+  return (row_in_tile & 1) * 64 * kBlocks + (token >> 2) * 32 + (row_in_tile >> 1) * 4 + (token & 3);
+}
+
+// A chunk's sums of all stages to y_rht: a thread has kTokens tokens of a row. What this takes is the latency of one
+// warp, so there is nothing in it that need not be.
+template <int kBlocks, int kTokens, bool kE81b>
+__device__ __forceinline__ void FlushRows(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
+                                          const TokenScale* scales, int count) {
+  const int slot_words = p.chunk_tiles * GemvTileWords(kBlocks), rows = count * kTileRows;
+  int token0 = 0, row = static_cast<int>(threadIdx.x);
 #pragma unroll 1
-  for (uint32_t row = threadIdx.x; row < static_cast<uint32_t>(count * kTileRows); row += kThreads) {
-    const GemvTile& tile = tiles[row / kTileRows];
-    // Row 2p + odd: registers 2 * odd and 2 * odd + 1, hi and lo, of lane 4 * p.
-    const int32_t* e8p = sums + row / kTileRows * GemvTileWords(1) + (row & 1) * 64 + (row % kTileRows >> 1) * 4;
+  for (;; row += kThreads) {
+    while (row >= rows && token0 < p.tokens) row -= rows, token0 += kTokens;
+    if (token0 >= p.tokens) return;
+    const int in_tile = row & (kTileRows - 1), index = row >> 4;
+    const GemvTile& tile = tiles[index];
+    const int32_t* e8p = sums + index * GemvTileWords(kBlocks) + SumWord<kBlocks>(in_tile, token0);
     [[maybe_unused]] const int32_t* e81b = e8p + p.slots_e8p * slot_words;
-    TokenScale ordinary = token;
-    ordinary.kind = 0;
+    float y[kTokens] = {};
     const int stages = tile.stages;
-    float y = 0.0f;
     int stage = 0;
 #pragma unroll 1
     do {
       const bool small = kE81b && ((tile.e81b_mask >> stage) & 1);
       const int32_t* from = small ? e81b : e8p;
-      y = AddStage(from[0], from[32], ordinary, small, tile.k[stage], stage == 0, y);
-      (small ? e81b : e8p) += slot_words;
-    } while (++stage < stages);
-    if (token.kind != 0) y = token.kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
-    static_cast<float*>(tile.to)[row % kTileRows] = y;
-  }
-}
-
-// Any number of tokens: a warp has 32 rows of kTokens tokens (1, or the four of a block) at a time.
-template <int kBlocks, int kTokens>
-__device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* sums, const GemvTile* tiles,
-                                          const TokenScale* scales, int count, int warp, int lane) {
-  constexpr int kRegister = 32 * kBlocks;
-  const int slot_words = p.chunk_tiles * GemvTileWords(kBlocks), groups = (count + 1) / 2;
-  int block = 0;
-  for (int group = warp;; group += kWarps) {
-    while (group >= groups) group -= groups, ++block;
-    if (block * kTokens >= p.tokens) return;
-    const int tile = 2 * group + (lane >> 4), in_tile = lane & 15;
-    if (tile >= count) continue;
-    const GemvTile& at = tiles[tile];
-    const int stages = at.stages, mask = at.e81b_mask;
-    const int64_t padded_out = at.padded_out;
-    // Row 2p + odd: registers 2 * odd and 2 * odd + 1, hi and lo, of the lanes 4 * p + token in the block's four.
-    const int token0 = block * kTokens;
-    const int32_t* e8p = sums + tile * GemvTileWords(kBlocks) + (in_tile & 1) * 2 * kRegister + (token0 >> 2) * 32 +
-                         (in_tile >> 1) * 4 + (token0 & 3);
-    const int32_t* e81b = e8p + p.slots_e8p * slot_words;
-    float y[kTokens] = {};
-#pragma unroll 1
-    for (int stage = 0; stage < stages; ++stage) {
-      const bool small = (mask >> stage) & 1;
-      if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;  // left to another launch
-      const int32_t* from = small ? e81b : e8p;
-      const float k = at.k[stage];
+      const float k = tile.k[stage];
       int hi[kTokens], lo[kTokens];
       if constexpr (kTokens == 4) {
         *reinterpret_cast<int4*>(hi) = *reinterpret_cast<const int4*>(from);
-        *reinterpret_cast<int4*>(lo) = *reinterpret_cast<const int4*>(from + kRegister);
+        *reinterpret_cast<int4*>(lo) = *reinterpret_cast<const int4*>(from + 32 * kBlocks);
       } else {
-        hi[0] = from[0], lo[0] = from[kRegister];
+        hi[0] = from[0], lo[0] = from[32 * kBlocks];
       }
-      e8p += small ? 0 : slot_words;
-      e81b += small ? slot_words : 0;
 #pragma unroll
       for (int i = 0; i < kTokens; ++i) {
-        const int token = token0 + i;
-        if (p.combine) {
-          y[i] = AddStage(hi[i], lo[i], scales[token], small, k, stage == 0, y[i]);
-        } else if (token < p.tokens) {
-          int32_t* z = static_cast<int32_t*>(at.to) + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * padded_out +
-                       in_tile;
-          if (p.splits == 1) {
-            z[0] = hi[i], z[padded_out] = lo[i];
-          } else {
-            atomicAdd(z, hi[i]);
-            atomicAdd(z + padded_out, lo[i]);
-          }
-        }
+        TokenScale ordinary = scales[token0 + i];
+        ordinary.kind = 0;
+        y[i] = AddStage(hi[i], lo[i], ordinary, small, k, stage == 0, y[i]);
       }
-    }
-    if (!p.combine) continue;
-    float* to = static_cast<float*>(at.to) + in_tile;
+      (small ? e81b : e8p) += slot_words;
+    } while (++stage < stages);
+    float* to = static_cast<float*>(tile.to) + in_tile;
+    const int64_t padded_out = tile.padded_out;
 #pragma unroll
     for (int i = 0; i < kTokens; ++i) {
-      const int token = token0 + i;
-      if (token < p.tokens) to[token * padded_out] = y[i];
+      const int token = token0 + i, kind = scales[token].kind;
+      if (kind != 0) y[i] = kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
+      if (kTokens == 1 || token < p.tokens) to[token * padded_out] = y[i];
+    }
+  }
+}
+
+// A chunk's sums as they are, where k is split over blocks or a codebook is left to another launch.
+template <int kBlocks>
+__device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* sums, const GemvTile* tiles, int count) {
+  const int slot_words = p.chunk_tiles * GemvTileWords(kBlocks), rows = count * kTileRows;
+  int token = 0, row = static_cast<int>(threadIdx.x);
+#pragma unroll 1
+  for (;; row += kThreads) {
+    while (row >= rows && token < p.tokens) row -= rows, ++token;
+    if (token >= p.tokens) return;
+    const int in_tile = row & (kTileRows - 1), index = row >> 4;
+    const GemvTile& tile = tiles[index];
+    const int32_t* e8p = sums + index * GemvTileWords(kBlocks) + SumWord<kBlocks>(in_tile, token);
+    const int32_t* e81b = e8p + p.slots_e8p * slot_words;
+#pragma unroll 1
+    for (int stage = 0; stage < tile.stages; ++stage) {
+      const bool small = (tile.e81b_mask >> stage) & 1;
+      if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;
+      const int32_t* from = small ? e81b : e8p;
+      const int64_t plane = tile.padded_out;
+      int32_t* z = static_cast<int32_t*>(tile.to) + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * plane + in_tile;
+      if (p.splits == 1) {
+        z[0] = from[0], z[plane] = from[32 * kBlocks];
+      } else {
+        atomicAdd(z, from[0]);
+        atomicAdd(z + plane, from[32 * kBlocks]);
+      }
+      (small ? e81b : e8p) += slot_words;
     }
   }
 }
@@ -485,20 +480,21 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
 
   // digits[unit][k tile][block of 4 tokens]: this lane's piece of MMA column lane / 4.
   uint4 digits[kUnits][2][kBlocks];
-  const int column = lane >> 2;
+  const int column = lane >> 2, k_tiles = p.dim / kTileCols;
 #pragma unroll
-  for (int i = 0; i < kUnits; ++i) {
+  for (int b = 0; b < kBlocks; ++b) {
+    const int token = b * 4 + column / 2;
+    const bool any = token < p.tokens;
+    const uint8_t* from = digits_from + (static_cast<int64_t>(load_unit * 2) * p.tokens + token) * 128 +
+                          (column & 1) * 64 + (lane & 3) * 16;
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int unit = load_unit + i, k_tile = unit * 2 + h;
+    for (int i = 0; i < kUnits; ++i) {
 #pragma unroll
-      for (int b = 0; b < kBlocks; ++b) {
-        const int token = b * 4 + column / 2;
+      for (int h = 0; h < 2; ++h) {
+        const int unit = load_unit + i;
         digits[i][h][b] = make_uint4(0, 0, 0, 0);
-        if (unit >= first_unit && k_tile * kTileCols < p.dim && token < p.tokens) {
-          digits[i][h][b] = *reinterpret_cast<const uint4*>(
-              digits_from + ((static_cast<int64_t>(k_tile) * p.tokens + token) * 2 + (column & 1)) * 64 +
-              (lane & 3) * 16);
+        if (any && unit >= first_unit && unit * 2 + h < k_tiles) {
+          digits[i][h][b] = *reinterpret_cast<const uint4*>(from + (i * 2 + h) * p.tokens * 128);
         }
       }
     }
@@ -517,10 +513,11 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     }
     __syncthreads();
     const int tiles = min(p.chunk_tiles, share.end - chunk);
-    if constexpr (kChunks > 0) {
-      FlushToken<kE81b>(p, sums, schedule.tiles, front.scales[0], tiles);
+    if (kChunks > 0 || p.combine) {
+      constexpr int kAtOnce = (kChunks > 0 || kUnits > 4) ? 1 : 4;  // where there are tokens and registers
+      FlushRows<kBlocks, kAtOnce, kE81b>(p, sums, schedule.tiles, front.scales, tiles);
     } else {
-      FlushSums<kBlocks, kUnits <= 4 ? 4 : 1>(p, sums, schedule.tiles, front.scales, tiles, warp, lane);
+      FlushSums<kBlocks>(p, sums, schedule.tiles, tiles);
     }
     chunk += p.chunk_tiles;
     if (chunk >= share.end) return;

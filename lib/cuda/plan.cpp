@@ -15,8 +15,6 @@ using kernels::WgmmaPlan;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-constexpr int kSparedMultiprocessors = 4;
-
 // Row tiles over all weights, and the most stages of each codebook that one of them has.
 struct Rows {
   int tiles = 0, slots_e8p = 0, slots_e81b = 0;
@@ -57,44 +55,63 @@ GemvChunk ChunkOf(int tiles, int warp_rows, int token_blocks, const Rows& rows) 
   return c;
 }
 
+// Blocks of the launches around a product that transform rows.
+int64_t TransformBlocks(const e8p::LinearMeta* const* metas, int count, int64_t tokens, int chunks) {
+  int64_t blocks = chunks > 0 ? 0 : kernels::RhtClusterSize(metas[0]->padded_in);
+  for (int i = 0; i < count; ++i) {
+    blocks += CeilDiv(CeilDiv(metas[i]->padded_out, kernels::kChunkElements),
+                      kernels::OutputClusterSize(metas[i]->padded_out)) *
+              kernels::OutputClusterSize(metas[i]->padded_out);
+  }
+  return blocks * tokens;
+}
+
 // `chunks`: of 4096 elements, of the row that every block transforms itself; no plan (0 blocks) where that cannot be.
-GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int64_t tokens, int chunks) {
+// `transforms`: blocks of the launches around it.
+GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int64_t tokens, int chunks,
+                  int64_t transforms) {
   const int64_t units = CeilDiv(dim, kernels::kUnitCols);
   const int token_blocks = tokens <= 4 ? 1 : 2;
-  // Blocks fill the registers of their multiprocessor. A few stay free, so that the output transform can be on the
-  // machine, its prologue done, before the product ends. Row counts of real layers divide by what is left.
-  const int multiprocessors =
-      device.multiprocessors > 64 ? device.multiprocessors / 4 * 4 - kSparedMultiprocessors : device.multiprocessors;
   const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
   const int64_t transform = chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0;
   const int64_t room = FrontLimit(device, e8p, e81b, transform);
   GemvPlan best{};
   double best_cost = 1e30;
-  for (int warps_k : {16, 8, 4}) {
-    for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) {
-      const int warp_rows = kernels::kGemvWarps / warps_k;
-      if (n > units || !kernels::HasGemvKernel(n, token_blocks, chunks) ||
-          ChunkOf(warp_rows, warp_rows, token_blocks, rows).bytes > room) {
-        continue;
-      }
-      const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
-      if (splits > multiprocessors || (chunks > 0 && splits > 1)) continue;
-      const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
-      // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
-      // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which
-      // every row of warps reads from the L2 at 32 bytes a cycle.
-      const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
-      const double cost =
-          steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) +
-          (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
-          static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
-      if (cost < best_cost - 1e-9) {
-        best_cost = cost;
-        best.units_per_warp = n;
-        best.warps_k = warps_k;
-        best.splits = static_cast<int>(splits);
-        best.blocks = static_cast<int>(blocks);
-      }
+  const auto consider = [&](int warps_k, int n, int multiprocessors, double extra) {
+    const int warp_rows = kernels::kGemvWarps / warps_k;
+    if (n > units || !kernels::HasGemvKernel(n, token_blocks, chunks) ||
+        ChunkOf(warp_rows, warp_rows, token_blocks, rows).bytes > room) {
+      return;
+    }
+    const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
+    if (splits > multiprocessors || (chunks > 0 && splits > 1)) return;
+    const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
+    // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a row
+    // tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which every row
+    // of warps reads from the L2 at 32 bytes a cycle.
+    const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
+    const double cost =
+        extra + steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) +
+        (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
+        static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
+    if (cost < best_cost - 1e-9) {
+      best_cost = cost;
+      best.units_per_warp = n;
+      best.warps_k = warps_k;
+      best.splits = static_cast<int>(splits);
+      best.blocks = static_cast<int>(blocks);
+    }
+  };
+  // Blocks fill the registers of their multiprocessor. Some stay free, so that the transforms of this call and the next
+  // can be on the machine, their prologues done, before the product ends; few blocks of these on a multiprocessor, where
+  // one after the other takes 0.9 us. Row counts of real layers divide by 128.
+  for (const int spared : {4, 8, 12, 16}) {
+    const bool spares = device.multiprocessors > 64;
+    if (!spares && spared > 4) break;
+    const int multiprocessors = spares ? device.multiprocessors / 4 * 4 - spared : device.multiprocessors;
+    const double crowd = spares ? 4.5 * static_cast<double>(CeilDiv(transforms, spared) - 1) : 0.0;
+    for (const int warps_k : {16, 8, 4}) {
+      for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) consider(warps_k, n, multiprocessors, crowd);
     }
   }
   if (best.blocks == 0) return best;
@@ -201,8 +218,12 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
   if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;
     const int chunks = TransformChunks(*metas[0], tokens, plain_rows);
-    if (chunks > 0) plan.gemv = PlanGemv(device, metas[0]->padded_in, rows, tokens, chunks);
-    if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = PlanGemv(device, metas[0]->padded_in, rows, tokens, 0);
+    const auto gemv = [&](int in_product) {
+      return PlanGemv(device, metas[0]->padded_in, rows, tokens, in_product,
+                      TransformBlocks(metas, count, tokens, in_product));
+    };
+    if (chunks > 0) plan.gemv = gemv(chunks);
+    if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = gemv(0);
   } else if (device.wgmma) {
     plan.path = Path::kWgmma;
     plan.wgmma = PlanWgmma(device, metas, count, units, tokens);
