@@ -52,6 +52,14 @@ void AllowSharedMemory(Kernel kernel, int max_bytes) {
             "cudaFuncSetAttribute");
 }
 
+template <typename... Kernels>
+void AllowDynamicShared(size_t bytes, Kernels... kernels) {
+  (CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernels), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(bytes)),
+             "cudaFuncSetAttribute"),
+   ...);
+}
+
 struct LaunchConfig {
   dim3 grid;
   dim3 block;

@@ -67,8 +67,10 @@ class Decoder {
     template_ = kAlignedTables ? (base + plan.table) | (lane * 4) : lane * 4;
     offset_ = base + plan.table;
     e81b_ = base + plan.e81b + lane * 4;
-    ptx::ComputeNow(template_);  // here and not again for every row tile
   }
+
+  // Has the compiler keep what addresses are made of, and not compute it again for every row tile.
+  __device__ __forceinline__ void Keep() { ptx::ComputeNow(template_); }
 
   // The two words whose XOR is the code's word of nibbles.
   struct Pair {

@@ -241,16 +241,7 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
     ptx::BarrierInitFence();
   }
 
-  // Consumers: a warp's row tile, its first weights on their way, the tables filled.
-  const int tile = (block - weight.first_block) * T::kWarps + warp, units = unit_end - unit_begin;
-  WeightStream stream{};
-  uint4 ahead[T::kAhead] = {};
-  if (warp < T::kWarps) {
-    stream = StreamOf(weight, 0, tile, p.units, unit_begin);
-    LoadFirstUnits(stream, units, ahead);
-    TableWords<T::kConsumers>(p.tables, p.any_e8p, p.any_e81b).Store(shared, plan, p.any_e8p, p.any_e81b);
-  }
-  __syncthreads();
+  __syncthreads();  // before the roles part: all threads have to meet at one place of the code
 
   if (warp >= T::kWarps) {
     ptx::GiveRegisters<T::kCopierRegs>();
@@ -296,6 +287,13 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
   }
 
   // --- Consumers ---
+  const int tile = (block - weight.first_block) * T::kWarps + warp;
+  const int units = unit_end - unit_begin;
+  WeightStream stream = StreamOf(weight, 0, tile, p.units, unit_begin);
+  uint4 ahead[T::kAhead] = {};
+  LoadFirstUnits(stream, units, ahead);
+  TableWords<T::kConsumers>(p.tables, p.any_e8p, p.any_e81b).Store(shared, plan, p.any_e8p, p.any_e81b);
+  ptx::SyncThreads<1>(T::kConsumers);
   ptx::TakeRegisters<T::kConsumerRegs>();
   ptx::WaitForPredecessor();  // y_rht may still be read by the call before
 

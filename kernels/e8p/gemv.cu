@@ -501,7 +501,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   }
   const uint32_t lane_sums = ptx::SharedAddress(sums + lane);
   __syncthreads();
-  const Decoder decoder(shared, plan);
+  Decoder decoder(shared, plan);
+  decoder.Keep();
   for (int chunk = share.begin;;) {
     if (any_e8p) e8p.Run(front.steps[0][warp_row], decoder, digits, lane_sums);
     if constexpr (kE81b) {

@@ -169,6 +169,15 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
   }
 }
 
+// Dynamic shared memory that a launch of few blocks asks for and does not use: no more than two then share a
+// multiprocessor. Launched early, they fall on the few that the product before leaves free, and four blocks there take
+// twice the time of two; those that find no place come when the product ends, on all multiprocessors.
+inline constexpr size_t kSpreadBytes = 60 * 1024;
+inline constexpr int64_t kSpreadBlocks = 256;
+inline size_t SpreadBytes(int64_t blocks, bool dependent) {
+  return dependent && blocks <= kSpreadBlocks ? kSpreadBytes : 0;
+}
+
 // Blocks of a multiprocessor: all threads it can hold, 32 registers each.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 800 && __CUDA_ARCH__ != 900 && \
     (__CUDA_ARCH__ < 1000 || __CUDA_ARCH__ >= 1200)

@@ -185,7 +185,8 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
   const int64_t clearing = std::min(
       kMaxClearing, (p.clear_count / 4 + kClearsPerThread * kChunkThreads - 1) / (kClearsPerThread * kChunkThreads));
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
-  LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(kChunkThreads), 0, c, dependent};
+  LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(kChunkThreads),
+                      SpreadBytes(clusters * c, dependent), c, dependent};
   auto* kernel = c == 1   ? RhtInputKernel<1>
                  : c == 2 ? RhtInputKernel<2>
                  : c == 4 ? RhtInputKernel<4>
@@ -194,8 +195,12 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
 }
 
 void LoadRhtInputKernels() {
-  LoadKernels(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
-  PreferSharedMemory(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
+  const auto load = [](auto... kernels) {
+    LoadKernels(kernels...);
+    PreferSharedMemory(kernels...);
+    AllowDynamicShared(kSpreadBytes, kernels...);
+  };
+  load(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
 }
 
 }  // namespace glq::kernels

@@ -204,13 +204,15 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t s
                  : c == 2 ? KernelOf<2>(sums)
                  : c == 4 ? KernelOf<4>(sums)
                           : KernelOf<8>(sums);
-  Launch("rht_output", kernel, {grid, dim3(kChunkThreads), 0, c, dependent}, stream, group);
+  const size_t shared = SpreadBytes(int64_t{grid.x} * grid.y * grid.z, dependent);
+  Launch("rht_output", kernel, {grid, dim3(kChunkThreads), shared, c, dependent}, stream, group);
 }
 
 void LoadRhtOutputKernels() {
   const auto load = [](auto... kernels) {
     LoadKernels(kernels...);
     PreferSharedMemory(kernels...);
+    AllowDynamicShared(kSpreadBytes, kernels...);
   };
   load(KernelOf<1>(false), KernelOf<2>(false), KernelOf<4>(false), KernelOf<8>(false));
   load(KernelOf<1>(true), KernelOf<2>(true), KernelOf<4>(true), KernelOf<8>(true));

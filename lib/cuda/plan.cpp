@@ -55,21 +55,23 @@ GemvChunk ChunkOf(int tiles, int warp_rows, int token_blocks, const Rows& rows) 
   return c;
 }
 
-// Blocks of the launches around a product that transform rows.
-int64_t TransformBlocks(const e8p::LinearMeta* const* metas, int count, int64_t tokens, int chunks) {
-  int64_t blocks = chunks > 0 ? 0 : kernels::RhtClusterSize(metas[0]->padded_in);
+// Blocks of the launches before and after a product that transform rows.
+struct Transforms {
+  int64_t before, after;
+};
+Transforms CountTransforms(const e8p::LinearMeta* const* metas, int count, int64_t tokens, int chunks) {
+  Transforms t{};
+  if (chunks == 0) t.before = tokens * kernels::RhtClusterSize(metas[0]->padded_in);
   for (int i = 0; i < count; ++i) {
-    blocks += CeilDiv(CeilDiv(metas[i]->padded_out, kernels::kChunkElements),
-                      kernels::OutputClusterSize(metas[i]->padded_out)) *
-              kernels::OutputClusterSize(metas[i]->padded_out);
+    const int64_t cluster = kernels::OutputClusterSize(metas[i]->padded_out);
+    t.after += tokens * CeilDiv(CeilDiv(metas[i]->padded_out, kernels::kChunkElements), cluster) * cluster;
   }
-  return blocks * tokens;
+  return t;
 }
 
 // `chunks`: of 4096 elements, of the row that every block transforms itself; no plan (0 blocks) where that cannot be.
-// `transforms`: blocks of the launches around it.
 GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int64_t tokens, int chunks,
-                  int64_t transforms) {
+                  const Transforms& transforms) {
   const int64_t units = CeilDiv(dim, kernels::kUnitCols);
   const int token_blocks = tokens <= 4 ? 1 : 2;
   const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
@@ -91,7 +93,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     // of warps reads from the L2 at 32 bytes a cycle.
     const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
     const double cost =
-        extra + steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) +
+        extra + steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) * (token_blocks == 1 ? 1.0 : 1.3) +
         (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
         static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
     if (cost < best_cost - 1e-9) {
@@ -103,15 +105,19 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     }
   };
   // Blocks fill the registers of their multiprocessor. Some stay free, so that the transforms of this call and the next
-  // can be on the machine, their prologues done, before the product ends; few blocks of these on a multiprocessor, where
-  // one after the other takes 0.9 us. Row counts of real layers divide by 128.
+  // can be on the machine, their prologues done, before the product ends: two blocks of a transform each. Those of the
+  // next call's input that find no place keep its product waiting; those of the output come later, somewhere else. Row
+  // counts of real layers divide by 128. (The weights of both are fitted to an H200.)
   for (const int spared : {4, 8, 12, 16}) {
     const bool spares = device.multiprocessors > 64;
     if (!spares && spared > 4) break;
     const int multiprocessors = spares ? device.multiprocessors / 4 * 4 - spared : device.multiprocessors;
-    const double crowd = spares ? 4.5 * static_cast<double>(CeilDiv(transforms, spared) - 1) : 0.0;
+    const auto crowd = [&](int64_t blocks) { return static_cast<double>(CeilDiv(blocks, 2 * spared) - 1); };
+    const double late = !spares ? 0.0
+                                : 3.0 * std::max(0.0, crowd(transforms.before)) +
+                                      1.5 * std::clamp(crowd(transforms.after), 0.0, 2.0);
     for (const int warps_k : {16, 8, 4}) {
-      for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) consider(warps_k, n, multiprocessors, crowd);
+      for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) consider(warps_k, n, multiprocessors, late);
     }
   }
   if (best.blocks == 0) return best;
@@ -220,7 +226,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     const int chunks = TransformChunks(*metas[0], tokens, plain_rows);
     const auto gemv = [&](int in_product) {
       return PlanGemv(device, metas[0]->padded_in, rows, tokens, in_product,
-                      TransformBlocks(metas, count, tokens, in_product));
+                      CountTransforms(metas, count, tokens, in_product));
     };
     if (chunks > 0) plan.gemv = gemv(chunks);
     if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = gemv(0);

@@ -19,6 +19,9 @@ template <typename... Kernels>
 void LoadKernels(Kernels...) {}
 template <typename... Kernels>
 void PreferSharedMemory(Kernels...) {}
+template <typename... Kernels>
+void AllowDynamicShared(size_t, Kernels...) {}
+
 template <typename Kernel>
 void AllowSharedMemory(Kernel, int) {}
 
