@@ -13,6 +13,7 @@
 #include "e8p/digits.cuh"
 #include "e8p/launch.h"
 #include "e8p/load_row.cuh"
+#include "e8p/rht_block.cuh"
 
 namespace glq::kernels {
 namespace {
@@ -24,7 +25,7 @@ __device__ __forceinline__ void Clear(const RhtInputParams& p, uint32_t block, u
   ptx::WaitForPredecessor();
   const int64_t count = p.clear_count / 4;
 #pragma unroll 1
-  for (int64_t i = block * kChunkThreads + threadIdx.x; i < count; i += blocks * kChunkThreads) {
+  for (int64_t i = block * blockDim.x + threadIdx.x; i < count; i += blocks * blockDim.x) {
     reinterpret_cast<int4*>(p.clear)[i] = make_int4(0, 0, 0, 0);
   }
 }
@@ -55,10 +56,11 @@ __device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace
 }
 
 // Largest |v| of a thread's values as bits: NaN and infinity order above every finite value.
-__device__ __forceinline__ uint32_t LargestBits(const float (&r)[kChunkRegs]) {
+template <int kCount>
+__device__ __forceinline__ uint32_t LargestBits(const float (&r)[kCount]) {
   float m = fabsf(r[0]);
 #pragma unroll
-  for (int j = 1; j < kChunkRegs; ++j) m = ptx::MaxNan(m, fabsf(r[j]));
+  for (int j = 1; j < kCount; ++j) m = ptx::MaxNan(m, fabsf(r[j]));
   return __float_as_uint(m) & 0x7FFFFFFFu;
 }
 
@@ -170,6 +172,136 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   }
 }
 
+template <int kLog2>
+__device__ __forceinline__ void StoreBlockRow(const RhtInputParams& p, int token, int first,
+                                              const float (&r)[kBlockRegs]) {
+  constexpr int kW = kAdjacent<kLog2>;
+  float* row = p.v + token * p.v_stride;
+  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (kW == 2 ? 7 : 15)) == 0;
+#pragma unroll
+  for (int j = 0; j < kBlockRegs; j += kW) {
+    const int i = first + j / kW * kSegment;
+    if (i >= p.dim) continue;  // dim is a multiple of 16
+    float v[kW];
+#pragma unroll
+    for (int m = 0; m < kW; ++m) v[m] = ToF32Canonical(r[j + m]);
+    if (!aligned) {
+#pragma unroll
+      for (int m = 0; m < kW; ++m) row[i + m] = v[m];
+    } else if constexpr (kW == 2) {
+      *reinterpret_cast<float2*>(row + i) = make_float2(v[0], v[1]);
+    } else {
+#pragma unroll
+      for (int m = 0; m < kW; m += 4)
+        *reinterpret_cast<float4*>(row + i + m) = make_float4(v[m], v[m + 1], v[m + 2], v[m + 3]);
+    }
+  }
+}
+
+// Many tokens: kParts (1 or 2) blocks of threads of 2^kLog2 elements for a row, which share its maximum.
+template <int kLog2, int kParts>
+__global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * kRowBlocks / kBlockThreads<kLog2>)
+    RhtInputBlockKernel(const __grid_constant__ RhtInputParams p) {
+  constexpr int kBlockWarps = kBlockThreads<kLog2> / 32;
+  auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
+  __shared__ uint32_t maxima[kParts * kBlockWarps];  // [block][warp]
+  __shared__ uint64_t maxima_barrier;
+  __shared__ int sums[2];
+
+  ptx::LetSuccessorStart();
+  const int token = static_cast<int>(blockIdx.x / kParts), part = static_cast<int>(blockIdx.x % kParts);
+  const int t = static_cast<int>(threadIdx.x), lane = t & 31, warp = t >> 5;
+  if (token >= p.tokens) {
+    const uint32_t rows = static_cast<uint32_t>(p.tokens) * kParts;
+    Clear(p, blockIdx.x - rows, gridDim.x - rows);
+    return;
+  }
+  if (t < 2) sums[t] = 0;
+  const uint32_t barrier = ptx::SharedAddress(&maxima_barrier);
+  if constexpr (kParts > 1) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    if (t == 0) {
+      ptx::BarrierInit(barrier, 1);
+      ptx::BarrierInitFence();
+      ptx::BarrierArriveExpect(barrier, sizeof(maxima));
+    }
+    __syncthreads();
+    ptx::ClusterSyncRelaxed();
+#endif
+  }
+  const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * (p.x_type == Scalar::kF32 ? 4 : 2);
+  const int base = part << kLog2;
+  ptx::WaitForPredecessor();
+
+  float r[kBlockRegs];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int piece = ((base + (half << (kLog2 - 1))) >> 3) + t;  // of 8 elements in the row
+    float values[kChunkRegs];
+    LoadRow({row, p.x_type, p.in_features, p.sv}, LoadSv(p.sv, p.dim, 0, piece), 0, piece, values);
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) r[8 * half + j] = values[j];
+  }
+  BlockFwht<kLog2>(r, shared, base, p.dim, t);
+  if (p.v != nullptr) {
+    StoreBlockRow<kLog2>(p, token, base + kAdjacent<kLog2> * t, r);
+    return;
+  }
+
+  StoreAdjacent<kLog2>(r, shared, t);
+  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
+  if constexpr (kParts == 1) {
+    if (lane == 0) maxima[warp] = max_bits;
+    __syncthreads();
+  } else {
+    if (lane < kParts)
+      ptx::Send(ptx::AddressInBlock(ptx::SharedAddress(maxima + part * kBlockWarps + warp), lane), max_bits,
+                ptx::AddressInBlock(barrier, lane));
+    __syncthreads();
+    ptx::Receive(barrier);
+  }
+  max_bits = 0;
+#pragma unroll
+  for (int i = 0; i < kParts * kBlockWarps; i += 32)
+    max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kBlockWarps)]);
+  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
+
+  int sum_hi = 0, sum_lo = 0;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int local = (half << (kLog2 - 1)) + kChunkRegs * t, column = base + local;
+    const auto* mine = reinterpret_cast<const float4*>(shared + BlockSlot(local));
+    float values[kChunkRegs];
+    *reinterpret_cast<float4*>(values) = mine[0];
+    *reinterpret_cast<float4*>(values + 4) = mine[1];
+    DigitWords words{};
+    if (scale.kind == 0) words = PackDigits(values, scale.factor);
+    StoreDigits(p.digits, p.layout, p.tokens, p.dim, token, column, column < StoredColumns(p.layout, p.dim), words);
+    sum_hi += SumOfBytes(words.hi);
+    sum_lo += SumOfBytes(words.lo);
+  }
+  sum_hi = __reduce_add_sync(0xFFFFFFFFu, sum_hi);
+  sum_lo = __reduce_add_sync(0xFFFFFFFFu, sum_lo);
+  if (lane == 0) {
+    atomicAdd(&sums[0], sum_hi);
+    atomicAdd(&sums[1], sum_lo);
+  }
+  __syncthreads();
+  TokenHeader* h = p.headers + token;
+  if (t < kMaxClusterChunks && (t == part || (part == 0 && t >= kParts))) {
+    h->digit_sums[t] = t == part ? make_int2(sums[0], sums[1]) : make_int2(0, 0);
+  }
+  if (part == 0 && t == 32) {
+    h->t = scale.t;
+    h->kind = scale.kind;
+  }
+}
+
+template <int kLog2>
+auto* BlockKernelOf(int parts) {
+  return parts == 1 ? RhtInputBlockKernel<kLog2, 1> : RhtInputBlockKernel<kLog2, 2>;
+}
+
 }  // namespace
 
 int RhtClusterSize(int64_t dim) {
@@ -179,14 +311,23 @@ int RhtClusterSize(int64_t dim) {
 }
 
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream) {
-  const int c = RhtClusterSize(p.dim);
+  const int64_t chunks = (p.dim + kChunk - 1) / kChunk;
+  const int log2 = std::max(12, LargestBlockLog2(p.dim));
+  const bool many = !p.pretransformed && TransformsInBlocks(log2, p.tokens * chunks);
+  const int parts = static_cast<int>((p.dim + (int64_t{1} << log2) - 1) >> log2);  // one or two
+  const int c = many ? parts : RhtClusterSize(p.dim), threads = many ? 1 << (log2 - 4) : kChunkThreads;
   // Blocks of their own clear: the row's would take longer for it than for the row.
   constexpr int64_t kMaxClearing = 128;
-  const int64_t clearing = std::min(
-      kMaxClearing, (p.clear_count / 4 + kClearsPerThread * kChunkThreads - 1) / (kClearsPerThread * kChunkThreads));
+  const int64_t each = static_cast<int64_t>(kClearsPerThread) * threads;
+  const int64_t clearing = std::min(kMaxClearing, (p.clear_count / 4 + each - 1) / each);
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
-  LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(kChunkThreads),
-                      SpreadBytes(clusters * c, dependent), c, dependent};
+  LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(static_cast<unsigned>(threads)),
+                      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, dependent), c, dependent};
+  if (many) {
+    auto* kernel = log2 == 13 ? BlockKernelOf<13>(parts) : BlockKernelOf<14>(parts);
+    Launch("rht_input", kernel, config, stream, p);
+    return;
+  }
   auto* kernel = c == 1   ? RhtInputKernel<1>
                  : c == 2 ? RhtInputKernel<2>
                  : c == 4 ? RhtInputKernel<4>
@@ -195,12 +336,16 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
 }
 
 void LoadRhtInputKernels() {
-  const auto load = [](auto... kernels) {
+  const auto load = [](size_t shared, auto... kernels) {
     LoadKernels(kernels...);
     PreferSharedMemory(kernels...);
-    AllowDynamicShared(kSpreadBytes, kernels...);
+    AllowDynamicShared(shared, kernels...);
   };
-  load(RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
+  load(kSpreadBytes, RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
+  for (const int parts : {1, 2}) {
+    load(BlockBytes(13), BlockKernelOf<13>(parts));
+    load(BlockBytes(14), BlockKernelOf<14>(parts));
+  }
 }
 
 }  // namespace glq::kernels

@@ -12,6 +12,7 @@
 #include "common/scalar.cuh"
 #include "e8p/combine.cuh"
 #include "e8p/launch.h"
+#include "e8p/rht_block.cuh"
 
 namespace glq::kernels {
 namespace {
@@ -175,6 +176,111 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   }
 }
 
+// Groups of kAdjacent elements, aligned and inside the row or behind its end, without NaNs.
+template <int kLog2, bool kBf16>
+__device__ __forceinline__ void StoreBlockHalves(uint16_t* row, int first, int end, const float (&r)[kBlockRegs]) {
+  constexpr int kW = kAdjacent<kLog2>;
+  uint16_t* to = row + first;
+#pragma unroll
+  for (int j = 0; j < kBlockRegs; j += kW) {
+    const int offset = j / kW * kSegment;
+    if (offset >= end - first) continue;
+    if constexpr (kW == 2) {
+      *reinterpret_cast<uint32_t*>(to + offset) = Pack<kBf16>(r[j], r[j + 1]);
+    } else {
+#pragma unroll
+      for (int m = 0; m < kW; m += 4) {
+        *reinterpret_cast<uint2*>(to + offset + m) =
+            make_uint2(Pack<kBf16>(r[j + m], r[j + m + 1]), Pack<kBf16>(r[j + m + 2], r[j + m + 3]));
+      }
+    }
+  }
+}
+
+// Many tokens: one block of threads for 2^kLog2 elements.
+template <int kLog2, bool kSums>
+__global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kSums ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
+    RhtOutputBlockKernel(const __grid_constant__ RhtOutputGroup group) {
+  auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
+  ptx::LetSuccessorStart();
+  const RhtOutputParams& p = group.items[blockIdx.y];
+  const int token = static_cast<int>(blockIdx.x), t = static_cast<int>(threadIdx.x);
+  const int base = static_cast<int>(blockIdx.z) << kLog2, dim = p.dim, end = p.out_features;
+  if (base >= dim) return;
+  ptx::WaitForPredecessor();
+
+  float r[kBlockRegs];
+  const float* row_in = p.rows + token * p.rows_stride;
+  const bool aligned_in = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int first = base + (half << (kLog2 - 1)) + kChunkRegs * t;
+    float part[kChunkRegs];
+    if (!kSums || p.stages == 0) {
+      LoadFloats(row_in, aligned_in, first, dim, part);
+    } else if (first < dim) {
+      CombinedElements8(p, token, static_cast<uint32_t>(first), part);
+    } else {
+#pragma unroll
+      for (int j = 0; j < kChunkRegs; ++j) part[j] = 0.0f;
+    }
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) r[8 * half + j] = part[j];
+  }
+  BlockFwht<kLog2>(r, shared, base, dim, t);
+
+  constexpr int kW = kAdjacent<kLog2>;
+  const int first = base + kW * t;
+  if (p.su != nullptr) {
+    const uint16_t* su = p.su + first;
+#pragma unroll
+    for (int j = 0; j < kBlockRegs; j += 2) {
+      const int offset = j / kW * kSegment + j % kW;
+      if (offset >= dim - first) continue;
+      const uint32_t halves = __ldg(reinterpret_cast<const uint32_t*>(su + offset));
+      const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&halves));
+      r[j] = __fmul_rn(r[j], f.x);
+      r[j + 1] = __fmul_rn(r[j + 1], f.y);
+    }
+  }
+  if (p.bias != nullptr) {
+    const float* bias = p.bias + first;
+#pragma unroll
+    for (int j = 0; j < kBlockRegs; ++j) {
+      const int offset = j / kW * kSegment + j % kW;
+      if (offset < end - first) r[j] = __fadd_rn(r[j], __ldg(bias + offset));
+    }
+  }
+  bool nan = false;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float part[kChunkRegs];
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) part[j] = r[8 * half + j];
+    nan |= ptx::AnyNan(part);
+  }
+  const Scalar y_type = p.y_type;
+  auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (y_type == Scalar::kF32 ? 4 : 2);
+  const bool vectors =
+      y_type != Scalar::kF32 && ((reinterpret_cast<uintptr_t>(row_out) & (kW == 2 ? 3 : 7)) | (end % kW)) == 0;
+  if (!vectors || nan) {
+#pragma unroll
+    for (int j = 0; j < kBlockRegs; ++j) {
+      const int i = first + j / kW * kSegment + j % kW;
+      if (i < end) StoreScalar(row_out, y_type, i, r[j]);
+    }
+  } else if (y_type == Scalar::kBF16) {
+    StoreBlockHalves<kLog2, true>(reinterpret_cast<uint16_t*>(row_out), first, end, r);
+  } else {
+    StoreBlockHalves<kLog2, false>(reinterpret_cast<uint16_t*>(row_out), first, end, r);
+  }
+}
+
+template <int kLog2>
+auto* BlockKernelOf(bool sums) {
+  return sums ? RhtOutputBlockKernel<kLog2, true> : RhtOutputBlockKernel<kLog2, false>;
+}
+
 template <int kCluster>
 auto* KernelOf(bool sums) {
   return sums ? RhtOutputKernel<kCluster, true> : RhtOutputKernel<kCluster, false>;
@@ -189,17 +295,27 @@ int OutputClusterSize(int64_t dim) {
 }
 
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
-  int c = 1;
-  int64_t chunks = 1;
+  int log2 = 12;
+  int64_t dim = 0, chunks = 0;
   bool sums = false;
   for (int i = 0; i < group.count; ++i) {
     const RhtOutputParams& item = group.items[i];
-    c = std::max(c, OutputClusterSize(item.dim));
-    chunks = std::max<int64_t>(chunks, (item.dim + kChunk - 1) / kChunk);
+    log2 = std::max(log2, LargestBlockLog2(item.dim));
+    dim = std::max<int64_t>(dim, item.dim);
+    chunks += (item.dim + kChunk - 1) / kChunk;
     sums |= item.stages > 0;
   }
-  const dim3 grid(static_cast<unsigned>(group.items[0].tokens * c), static_cast<unsigned>(group.count),
-                  static_cast<unsigned>((chunks + c - 1) / c));
+  const int64_t tokens = group.items[0].tokens;
+  const auto parts = static_cast<unsigned>((dim + (int64_t{1} << log2) - 1) >> log2);  // one or two
+  if (TransformsInBlocks(log2, tokens * chunks)) {
+    const dim3 grid(static_cast<unsigned>(tokens), static_cast<unsigned>(group.count), parts);
+    auto* kernel = log2 == 13 ? BlockKernelOf<13>(sums) : BlockKernelOf<14>(sums);
+    Launch("rht_output", kernel, {grid, dim3(1u << (log2 - 4)), static_cast<size_t>(BlockBytes(log2)), 1, dependent},
+           stream, group);
+    return;
+  }
+  const int c = 1 << (log2 - 12);
+  const dim3 grid(static_cast<unsigned>(tokens * c), static_cast<unsigned>(group.count), parts);
   auto* kernel = c == 1   ? KernelOf<1>(sums)
                  : c == 2 ? KernelOf<2>(sums)
                  : c == 4 ? KernelOf<4>(sums)
@@ -209,13 +325,16 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t s
 }
 
 void LoadRhtOutputKernels() {
-  const auto load = [](auto... kernels) {
+  const auto load = [](size_t shared, auto... kernels) {
     LoadKernels(kernels...);
     PreferSharedMemory(kernels...);
-    AllowDynamicShared(kSpreadBytes, kernels...);
+    AllowDynamicShared(shared, kernels...);
   };
-  load(KernelOf<1>(false), KernelOf<2>(false), KernelOf<4>(false), KernelOf<8>(false));
-  load(KernelOf<1>(true), KernelOf<2>(true), KernelOf<4>(true), KernelOf<8>(true));
+  for (const bool sums : {false, true}) {
+    load(kSpreadBytes, KernelOf<1>(sums), KernelOf<2>(sums), KernelOf<4>(sums), KernelOf<8>(sums));
+    load(BlockBytes(13), BlockKernelOf<13>(sums));
+    load(BlockBytes(14), BlockKernelOf<14>(sums));
+  }
 }
 
 }  // namespace glq::kernels

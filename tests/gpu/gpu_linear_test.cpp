@@ -58,6 +58,14 @@ TEST(GpuLinear, ClustersSmoke) {
   CheckFused({.out = 8192 + 48, .in = 64, .bits = 3}, {2});
 }
 
+// So many rows that single blocks transform them, of 8192 and 16384 elements.
+TEST(GpuLinear, ManyRowsSmoke) {
+  CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2}, {260}, {.x = GLQ_DTYPE_BF16, .y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 8190 + 4096, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F16}, {260}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 16, .in = 16384, .bits = 2}, {192});
+  CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {155}, {.y = GLQ_DTYPE_BF16});
+}
+
 // One plain row of 4096 or 8192: the product transforms it itself. Other rows of these lengths do not go that way.
 TEST(GpuLinear, OwnTransformSmoke) {
   for (const glq_dtype x : kFloatTypes) {
