@@ -99,8 +99,8 @@ __device__ __forceinline__ int SumOfBytes(const uint32_t (&w)[2]) {
   return __dp4a(static_cast<int>(w[1]), 0x01010101, __dp4a(static_cast<int>(w[0]), 0x01010101, 0));
 }
 
-// DigitLayout::kTiles: lanes 2i and 2i + 1 hold the groups of a piece of 16 bytes. The even one gets the piece of hi, the
-// odd one that of lo. To be called by whole warps.
+// DigitLayout::kTiles: lanes 2i and 2i + 1 hold the groups of a piece of 16 bytes. The even one gets the piece of hi,
+// the odd one that of lo. To be called by whole warps.
 __device__ __forceinline__ uint4 PairPieces(const DigitWords& w, int odd) {
   const uint32_t theirs0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[0] : w.lo[0], 1);
   const uint32_t theirs1 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w.hi[1] : w.lo[1], 1);

@@ -138,8 +138,11 @@ struct Schedule {
     for (int i = kThreads - 1 - static_cast<int>(threadIdx.x); i < count; i += kThreads) {
       const GemvWeight& w = p.weights[WeightOf(p, first + i)];
       const int row = (first + i - w.first_tile) * kTileRows;
-      GemvTile tile{p.combine ? static_cast<void*>(w.rows + row) : static_cast<void*>(w.z + row), w.padded_out,
-                    static_cast<int16_t>(w.stages), static_cast<int16_t>(w.e81b_mask), {}};
+      GemvTile tile{p.combine ? static_cast<void*>(w.rows + row) : static_cast<void*>(w.z + row),
+                    w.padded_out,
+                    static_cast<int16_t>(w.stages),
+                    static_cast<int16_t>(w.e81b_mask),
+                    {}};
 #pragma unroll
       for (int s = 0; s < kMaxStages; ++s) tile.k[s] = w.k[s];
       tiles[i] = tile;
@@ -160,9 +163,9 @@ struct Schedule {
         const GemvWeight& w = p.weights[index];
         const int stage = StageOfSlot(w, e81b, slot);
         if (stage >= 0) {
-          step.weights = static_cast<const uint8_t*>(w.stage[stage]) + static_cast<int64_t>(first + tile - w.first_tile) *
-                                                                           p.units *
-                                                                           (e81b ? kUnitBytesE81b : kUnitBytesE8p);
+          step.weights =
+              static_cast<const uint8_t*>(w.stage[stage]) +
+              static_cast<int64_t>(first + tile - w.first_tile) * p.units * (e81b ? kUnitBytesE81b : kUnitBytesE8p);
           step.sums = (slot * p.chunk_tiles + tile) * tile_words * 4;
         }
       }
@@ -219,7 +222,8 @@ struct Stream {
 
   // Units kUnit .. kEnd - 1: multiplied, and their registers filled for a step to come.
   template <int kUnit, int kEnd>
-  static __device__ __forceinline__ void MultiplyUnits(const Decoder& decoder, const uint4 (&digits)[kUnits][2][kBlocks],
+  static __device__ __forceinline__ void MultiplyUnits(const Decoder& decoder,
+                                                       const uint4 (&digits)[kUnits][2][kBlocks],
                                                        int (&low)[kBlocks][4], int (&high)[kBlocks][4],
                                                        Load (&weights)[kUnits], bool any, const uint8_t* from) {
     if constexpr (kUnit < kEnd) {
@@ -266,8 +270,8 @@ struct Stream {
   }
 };
 
-// Where the sums of a row lie in a tile's words: row 2p + odd in the registers 2 * odd and 2 * odd + 1, hi and lo, of lane
-// 4 * p + token in the block's four.
+// Where the sums of a row lie in a tile's words: row 2p + odd in the registers 2 * odd and 2 * odd + 1, hi and lo, of
+// lane 4 * p + token in the block's four.
 template <int kBlocks>
 __device__ __forceinline__ int SumWord(int row_in_tile, int token) {
   return (row_in_tile & 1) * 64 * kBlocks + (token >> 2) * 32 + (row_in_tile >> 1) * 4 + (token & 3);
@@ -341,7 +345,8 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* su
       if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;
       const int32_t* from = small ? e81b : e8p;
       const int64_t plane = tile.padded_out;
-      int32_t* z = static_cast<int32_t*>(tile.to) + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * plane + in_tile;
+      int32_t* z =
+          static_cast<int32_t*>(tile.to) + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * plane + in_tile;
       if (p.splits == 1) {
         z[0] = from[0], z[plane] = from[32 * kBlocks];
       } else {

@@ -3,8 +3,8 @@
 // With many tokens a multiprocessor is never idle, and what counts is instructions instead of latency: 16 elements a
 // thread and up to 16384 a block take two thirds of the time of the clusters of rht.cuh, since nothing crosses blocks.
 // (Rows of 4096 need no cluster there and are faster with 8 elements a thread.)
-// A block of threads holds 2^n elements, n = 13 or 14, 2^n / 16 threads. Element bits of a thread's registers, passes and
-// their stages:
+// A block of threads holds 2^n elements, n = 13 or 14, 2^n / 16 threads. Element bits of a thread's registers, passes
+// and their stages:
 //   pass 1: bits 0-2 and n-1,  stages 0-2      (two groups of 8 adjacent elements)
 //   pass 2: bits 3-6,          stages 3-6
 //   pass 3: bits 7-10,         stages 7-10

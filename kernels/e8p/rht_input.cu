@@ -121,8 +121,8 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
     return;
   }
 
-  // The largest |v| of the row: of every warp of the cluster, to every block. In a block alone a thread writes slots that
-  // only it has read.
+  // The largest |v| of the row: of every warp of the cluster, to every block. In a block alone a thread writes slots
+  // that only it has read.
   if (kCluster > 1) __syncthreads();
   WriteColumns<kCluster>(shared.pass, t, r);
   uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
@@ -322,7 +322,8 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
   const int64_t clearing = std::min(kMaxClearing, (p.clear_count / 4 + each - 1) / each);
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
   LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(static_cast<unsigned>(threads)),
-                      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, dependent), c, dependent};
+                      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, dependent), c,
+                      dependent};
   if (many) {
     auto* kernel = log2 == 13 ? BlockKernelOf<13>(parts) : BlockKernelOf<14>(parts);
     Launch("rht_input", kernel, config, stream, p);

@@ -88,9 +88,9 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
     if (splits > multiprocessors || (chunks > 0 && splits > 1)) return;
     const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
-    // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a row
-    // tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which every row
-    // of warps reads from the L2 at 32 bytes a cycle.
+    // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
+    // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which every
+    // row of warps reads from the L2 at 32 bytes a cycle.
     const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
     const double cost =
         extra + steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) * (token_blocks == 1 ? 1.0 : 1.3) +
@@ -113,9 +113,9 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     if (!spares && spared > 4) break;
     const int multiprocessors = spares ? device.multiprocessors / 4 * 4 - spared : device.multiprocessors;
     const auto crowd = [&](int64_t blocks) { return static_cast<double>(CeilDiv(blocks, 2 * spared) - 1); };
-    const double late = !spares ? 0.0
-                                : 3.0 * std::max(0.0, crowd(transforms.before)) +
-                                      1.5 * std::clamp(crowd(transforms.after), 0.0, 2.0);
+    const double late =
+        !spares ? 0.0
+                : 3.0 * std::max(0.0, crowd(transforms.before)) + 1.5 * std::clamp(crowd(transforms.after), 0.0, 2.0);
     for (const int warps_k : {16, 8, 4}) {
       for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) consider(warps_k, n, multiprocessors, late);
     }
@@ -129,7 +129,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int warp_rows = kernels::kGemvWarps / best.warps_k;
   const int64_t wanted = CeilDiv(CeilDiv(rows.tiles, best.blocks), warp_rows);
   int64_t rounds = 1;
-  while (rounds < wanted && ChunkOf(static_cast<int>(rounds + 1) * warp_rows, warp_rows, token_blocks, rows).bytes <= room) {
+  while (rounds < wanted &&
+         ChunkOf(static_cast<int>(rounds + 1) * warp_rows, warp_rows, token_blocks, rows).bytes <= room) {
     ++rounds;
   }
   best.chunk_tiles = static_cast<int>(rounds) * warp_rows;
@@ -138,9 +139,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.steps_e81b = chunk.steps_e81b;
   best.sum_bytes = static_cast<int>(chunk.sum_bytes);
   best.front_bytes = static_cast<int>(chunk.bytes);
-  best.shared_bytes =
-      kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables) +
-      static_cast<size_t>(transform);
+  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables) +
+                      static_cast<size_t>(transform);
   return best;
 }
 

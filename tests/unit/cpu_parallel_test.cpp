@@ -99,8 +99,8 @@ TEST(ThreadPool, ManyPoolsComeAndGo) {
   }
 }
 
-// Not under a sanitizer: a thread of the parent may hold a lock of its runtime (AddressSanitizer's allocator, say) while
-// another forks, and the child waits for it for ever.
+// Not under a sanitizer: a thread of the parent may hold a lock of its runtime (AddressSanitizer's allocator, say)
+// while another forks, and the child waits for it for ever.
 #if defined(__unix__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 TEST(ThreadPool, WorksOnInAForkedChild) {
   const auto pool = MakeThreadPool(3);
