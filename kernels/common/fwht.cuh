@@ -102,34 +102,53 @@ __device__ __forceinline__ void ChunkPass(float (&r)[kChunkRegs], int group, int
   }
 }
 
-__device__ __forceinline__ void ChunkFwht(float (&r)[kChunkRegs], float* shared, uint32_t chunk_base, uint32_t dim,
-                                          bool uniform, int t) {
+// kCount chunks at once, which share barriers; chunk c in r[c] and at shared + c * kChunkShared.
+template <int kCount>
+__device__ __forceinline__ void ChunksFwht(float (&r)[kCount][kChunkRegs], float* shared, uint32_t chunk_base,
+                                           uint32_t dim, bool uniform, int t) {
   const int inside = static_cast<int>(dim - chunk_base);
-  Butterflies(r);
-  auto* own = reinterpret_cast<float4*>(shared + ChunkSlot(8 * t));
-  own[0] = make_float4(r[0], r[1], r[2], r[3]);
-  own[1] = make_float4(r[4], r[5], r[6], r[7]);
+#pragma unroll
+  for (int c = 0; c < kCount; ++c) {
+    Butterflies(r[c]);
+    auto* own = reinterpret_cast<float4*>(shared + c * kChunkShared + ChunkSlot(8 * t));
+    own[0] = make_float4(r[c][0], r[c][1], r[c][2], r[c][3]);
+    own[1] = make_float4(r[c][4], r[c][5], r[c][6], r[c][7]);
+  }
   __syncwarp();
   // Elements first + 8 j, + 64 j and + 512 j of the three passes lie at constant distances from the slot of the first.
   const int eighth = t >> 3, part = t >> 6;
   float* slot = shared + eighth * ChunkSlot(64) + (t & 7);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) r[j] = slot[ChunkSlot(8 * j)];
-  ChunkPass<3>(r, eighth * 64, inside, uniform);
+  for (int c = 0; c < kCount; ++c) {
 #pragma unroll
-  for (int j = 0; j < 8; ++j) slot[ChunkSlot(8 * j)] = r[j];
+    for (int j = 0; j < 8; ++j) r[c][j] = slot[c * kChunkShared + ChunkSlot(8 * j)];
+    ChunkPass<3>(r[c], eighth * 64, inside, uniform);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) slot[c * kChunkShared + ChunkSlot(8 * j)] = r[c][j];
+  }
   __syncthreads();
   slot = shared + part * ChunkSlot(512) + ChunkSlot(t & 63);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) r[j] = slot[ChunkSlot(64 * j)];
-  ChunkPass<6>(r, part * 512, inside, uniform);
+  for (int c = 0; c < kCount; ++c) {
 #pragma unroll
-  for (int j = 0; j < 8; ++j) slot[ChunkSlot(64 * j)] = r[j];
+    for (int j = 0; j < 8; ++j) r[c][j] = slot[c * kChunkShared + ChunkSlot(64 * j)];
+    ChunkPass<6>(r[c], part * 512, inside, uniform);
+#pragma unroll
+    for (int j = 0; j < 8; ++j) slot[c * kChunkShared + ChunkSlot(64 * j)] = r[c][j];
+  }
   __syncthreads();
   slot = shared + ChunkSlot(t);
 #pragma unroll
-  for (int j = 0; j < 8; ++j) r[j] = slot[ChunkSlot(512 * j)];
-  ChunkPass<9>(r, 0, inside, uniform);
+  for (int c = 0; c < kCount; ++c) {
+#pragma unroll
+    for (int j = 0; j < 8; ++j) r[c][j] = slot[c * kChunkShared + ChunkSlot(512 * j)];
+    ChunkPass<9>(r[c], 0, inside, uniform);
+  }
+}
+
+__device__ __forceinline__ void ChunkFwht(float (&r)[kChunkRegs], float* shared, uint32_t chunk_base, uint32_t dim,
+                                          bool uniform, int t) {
+  ChunksFwht<1>(reinterpret_cast<float(&)[1][kChunkRegs]>(r), shared, chunk_base, dim, uniform, t);
 }
 
 }  // namespace glq
