@@ -217,7 +217,9 @@ Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int pe
   timing.replays = options.replays;
 
   const Graph graph(stream, timing.ops, op);
-  for (int i = 0; i < options.warmup; ++i) graph.Launch(stream);
+  constexpr int kFewest = 3;
+  const auto warmup = static_cast<int>(options.warmup_us / std::max(estimate * timing.ops, 1.0));
+  for (int i = 0; i < std::clamp(warmup, kFewest, 1000); ++i) graph.Launch(stream);
   std::vector<Event> marks(static_cast<size_t>(timing.replays) + 1);
   marks[0].Record(stream);
   for (int i = 0; i < timing.replays; ++i) {
