@@ -182,8 +182,8 @@ struct Schedule {
 
 // The weights of one codebook as a warp goes through them, kAhead steps of loads in flight. buffer[a] stands for every
 // kAhead-th step, so that no register has to move.
-// kPinned: the loads of a step's first units keep their place before the look-ups of the others. The compiler, which sees
-// no use of them nearby, puts them last where it has few registers, and 28672 x 8192 took 21.4 us instead of 20.9.
+// kPinned: the loads of a step's first units keep their place before the look-ups of the others. The compiler, which
+// sees no use of them nearby, puts them last where it has few registers, and 28672 x 8192 took 21.4 us instead of 20.9.
 template <int kUnits, int kBlocks, bool kE81b, bool kPinned>
 struct Stream {
   using Load = std::conditional_t<kE81b, uint2, uint4>;
@@ -461,7 +461,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   __syncthreads();
   constexpr bool kPinned = kChunks > 0 && kUnits == 4;
   Stream<kUnits, kBlocks, false, kPinned> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
-  [[maybe_unused]] Stream<kUnits, kBlocks, true, kPinned> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit, lane);
+  [[maybe_unused]] Stream<kUnits, kBlocks, true, kPinned> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit,
+                                                               lane);
   if (any_e8p) e8p.Start();
   words.Store(shared, plan, any_e8p, any_e81b);
   if constexpr (kE81bStartsEarly) {

@@ -102,7 +102,7 @@ struct Timing {
 struct TimingOptions {
   int replays = 25;
   double warmup_us = 150000;  // of replays before: a GPU that idled comes back to its clocks over tens of milliseconds
-  double graph_us = 1500;  // a graph is to take about this long
+  double graph_us = 1500;     // a graph is to take about this long
   int min_ops = 8;
 };
 
