@@ -25,6 +25,17 @@ inline constexpr int kChunkElements = 4096;       // of a row that one block tra
 inline constexpr int64_t kMaxClusterDim = 32768;  // rows that one cluster of 8 blocks holds
 int RhtClusterSize(int64_t dim);                  // blocks of a cluster for a row of the input
 int OutputClusterSize(int64_t dim);               // for the largest Hadamard block of a row of the output
+// log2 of the largest Hadamard block of a row of `dim` elements.
+constexpr int LargestBlockLog2(int64_t dim) {
+  int log2 = 0;
+  while (int64_t{2} << log2 <= dim) ++log2;
+  return log2;
+}
+// Whether single blocks transform the rows of a launch (rht_block.cuh), not clusters: by that and by its chunks.
+constexpr bool TransformsInBlocks(int log2, int64_t chunks) {
+  constexpr int64_t kMany = 768;  // one and a half waves of the clusters' blocks
+  return (log2 == 13 || log2 == 14) && chunks >= kMany;
+}
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream);
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream);
 

@@ -21,11 +21,6 @@ namespace glq::kernels {
 
 inline constexpr int kBlockRegs = 16;
 inline constexpr int kSegment = 2048;
-// Whether a launch takes these kernels: by the log2 of its rows' largest block and its chunks of 4096 elements.
-inline bool TransformsInBlocks(int log2, int64_t chunks) {
-  constexpr int64_t kMany = 768;  // one and a half waves of the clusters' blocks
-  return (log2 == 13 || log2 == 14) && chunks >= kMany;
-}
 template <int kLog2>
 inline constexpr int kBlockThreads = (1 << kLog2) / kBlockRegs;
 template <int kLog2>
@@ -35,13 +30,6 @@ inline constexpr int kAdjacent = kBlockRegs / kSegments<kLog2>;
 
 // Keeps the banks of a warp's accesses apart in every pass, and pieces of 8 elements 16-byte aligned.
 __device__ __forceinline__ constexpr int BlockSlot(int e) { return e + ((e >> 5) << 2) + ((e >> 8) << 3); }
-
-// log2 of the largest block of a row's transform.
-inline int LargestBlockLog2(int64_t dim) {
-  int log2 = 0;
-  while (int64_t{2} << log2 <= dim) ++log2;
-  return log2;
-}
 
 // Shared memory of a block: elements, then the scale of every segment.
 constexpr int BlockFloats(int log2) { return (1 << log2) + (1 << log2) / 8 + (1 << log2) / 32; }

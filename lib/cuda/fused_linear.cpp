@@ -430,14 +430,19 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const ProductPlan plan = PlanProduct(device_, &list, 1, slice, true, library_.found());
   int64_t bytes = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
-  const auto cluster = [](int blocks) { return "clusters of " + std::to_string(blocks) + " blocks of 512 threads"; };
-  const std::string input = plan.path == Path::kGemv && plan.gemv.transform_chunks > 0 ? "in every block of the product"
-                            : FitsCluster(device_, meta.padded_in, meta.in_blocks)
-                                ? cluster(kernels::RhtClusterSize(meta.padded_in))
-                                : "passes over global memory";
-  const std::string output = FitsCluster(device_, meta.padded_out, meta.out_blocks)
-                                 ? cluster(kernels::OutputClusterSize(meta.padded_out))
-                                 : "passes over global memory";
+  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks, int cluster) -> std::string {
+    if (!FitsCluster(device_, dim, blocks)) return "passes over global memory";
+    const int log2 = kernels::LargestBlockLog2(dim);
+    if (kernels::TransformsInBlocks(log2, slice * ((dim + kernels::kChunkElements - 1) / kernels::kChunkElements))) {
+      return "blocks of " + std::to_string(1 << (log2 - 4)) + " threads";
+    }
+    return "clusters of " + std::to_string(cluster) + " blocks of 512 threads";
+  };
+  const std::string input = plan.path == Path::kGemv && plan.gemv.transform_chunks > 0
+                                ? "in every block of the product"
+                                : transform(meta.padded_in, meta.in_blocks, kernels::RhtClusterSize(meta.padded_in));
+  const std::string output =
+      transform(meta.padded_out, meta.out_blocks, kernels::OutputClusterSize(meta.padded_out));
   // Each read or written once, activations of 16 bits.
   const int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
   char floor[64] = "floor: not known";
