@@ -9,14 +9,16 @@
 //
 // A warp owns NL units (128 columns each) of k for the whole launch, so that its share of the activation
 // digits stays in registers; it walks down the block's row tiles, stage after stage, with `kAhead` tiles of loads in
-// flight. Warps that do not fit along k share the row tiles instead. The 16-row sums of the warps meet in shared memory
-// by integer atomics (exact in any order), and leave it once per chunk of tiles:
+// flight. Warps that do not fit along k share the row tiles instead. All that does not depend on the activations comes
+// before they are there: the list of a warp's steps, where the rows of a tile belong, the first weights, the tables.
+// The 16-row sums of the warps meet in shared memory by integer atomics (exact in any order), and leave it once per
+// chunk of tiles:
 //
 //   combined    a block has all of k and all stages of its rows: y_rht in fp32 (numerics: steps 5 and 6)
 //   otherwise   the sums themselves, added atomically where k is split over blocks
 //
-// Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is about half
-// busy when weights arrive at the speed of memory.
+// Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is a little more than
+// half busy when weights arrive at the speed of memory.
 //
 // Input transform (kChunks > 0): every block does the whole row, redundantly, which saves a launch and its hand-over.
 // Only the plain case of one token, 4096 or 8192 columns and aligned 16-bit activations is compiled in: a kernel runs

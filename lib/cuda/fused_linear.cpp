@@ -441,8 +441,7 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const std::string input = plan.path == Path::kGemv && plan.gemv.transform_chunks > 0
                                 ? "in every block of the product"
                                 : transform(meta.padded_in, meta.in_blocks, kernels::RhtClusterSize(meta.padded_in));
-  const std::string output =
-      transform(meta.padded_out, meta.out_blocks, kernels::OutputClusterSize(meta.padded_out));
+  const std::string output = transform(meta.padded_out, meta.out_blocks, kernels::OutputClusterSize(meta.padded_out));
   // Each read or written once, activations of 16 bits.
   const int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
   char floor[64] = "floor: not known";
