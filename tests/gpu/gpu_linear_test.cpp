@@ -77,7 +77,7 @@ TEST(GpuLinear, OwnTransformSmoke) {
   CheckFused({.out = 16, .in = 4090, .bits = 2}, {1});
 }
 
-// Rows so long that a warp of the product has 1 to 7 units of k, and as many tokens as it takes.
+// Rows of 1 to 7 units of k for each warp of the product, with one and two blocks of tokens.
 TEST(GpuLinear, UnitsSmoke) {
   for (int units = 1; units <= 7; ++units) {
     CheckFused({.out = 496, .in = units * 2048 - 64 * (units % 3), .bits = 2 + units % 2}, {3, 6});
