@@ -109,7 +109,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   // next call's input that find no place keep its product waiting; those of the output come later, somewhere else. Row
   // counts of real layers divide by 128. (The weights of both are fitted to an H200.)
   for (const int spared : {4, 8, 12, 16}) {
-    const bool spares = device.multiprocessors > 64;
+    const bool spares = device.clusters && device.multiprocessors > 64;  // otherwise nothing is launched early
     if (!spares && spared > 4) break;
     const int multiprocessors = spares ? device.multiprocessors / 4 * 4 - spared : device.multiprocessors;
     const auto crowd = [&](int64_t blocks) { return static_cast<double>(CeilDiv(blocks, 2 * spared) - 1); };
