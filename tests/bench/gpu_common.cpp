@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <stdexcept>
 
 namespace glq::bench {
@@ -195,6 +196,15 @@ void Machine::MeasureCopyRate() {
     after.Record(stream_);
     Synchronize();
     copy_rate_ = std::max(copy_rate_, 2.0 * kBytes * kCopies / (before.MicrosecondsUntil(after) * 1e-6));
+  }
+}
+
+int Guarded(const char* program, int (*main)(int, char**), int argc, char** argv) {
+  try {
+    return main(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", program, e.what());
+    return 1;
   }
 }
 

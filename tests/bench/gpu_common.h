@@ -106,6 +106,9 @@ struct TimingOptions {
   int min_ops = 8;
 };
 
+// A program's main, which ends with 1 and a line that says why where `main` throws.
+int Guarded(const char* program, int (*main)(int, char**), int argc, char** argv);
+
 // Captures op(0), op(1), ... on the machine's stream into one graph and times its replays. The number of operations
 // is a multiple of `period`, so that a graph works through whole rounds of the rotating sets.
 Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int period,

@@ -3,7 +3,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -208,11 +207,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace glq::bench
 
-int main(int argc, char** argv) {
-  try {
-    return glq::bench::Main(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "gpu_gemv_bench: %s\n", e.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return glq::bench::Guarded("gpu_gemv_bench", glq::bench::Main, argc, argv); }

@@ -1,7 +1,6 @@
 // Times glq_fused_linear_e8p() and its group form against a bf16 product by cuBLASLt. See --help.
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <map>
 #include <string>
 #include <vector>
@@ -301,11 +300,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace glq::bench
 
-int main(int argc, char** argv) {
-  try {
-    return glq::bench::Main(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "gpu_linear_bench: %s\n", e.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return glq::bench::Guarded("gpu_linear_bench", glq::bench::Main, argc, argv); }

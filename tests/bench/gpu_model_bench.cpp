@@ -1,7 +1,6 @@
 // Times all linears of a decoder step of Llama-3 8B and 70B in one CUDA graph against bf16. See --help.
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -298,11 +297,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace glq::bench
 
-int main(int argc, char** argv) {
-  try {
-    return glq::bench::Main(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "gpu_model_bench: %s\n", e.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return glq::bench::Guarded("gpu_model_bench", glq::bench::Main, argc, argv); }

@@ -1,6 +1,5 @@
 // Times the E8P linear and its parts, to see where a call's time goes. See --help.
 #include <cstdio>
-#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -115,11 +114,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace glq::bench
 
-int main(int argc, char** argv) {
-  try {
-    return glq::bench::Main(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "gpu_parts_bench: %s\n", e.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return glq::bench::Guarded("gpu_parts_bench", glq::bench::Main, argc, argv); }
