@@ -52,6 +52,7 @@ void AllowSharedMemory(Kernel kernel, int max_bytes) {
             "cudaFuncSetAttribute");
 }
 
+// Lets kernels have `bytes` of dynamic shared memory.
 template <typename... Kernels>
 void AllowDynamicShared(size_t bytes, Kernels... kernels) {
   (CheckCuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernels), cudaFuncAttributeMaxDynamicSharedMemorySize,

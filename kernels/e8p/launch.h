@@ -81,13 +81,9 @@ constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4;
 bool HasGemvKernel(int units, int token_blocks, int transform_chunks);
 // Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow.
 constexpr int GemvLoadsAhead(int units, int token_blocks) {
-  return token_blocks == 2 ? (units == 1   ? 4
-                              : units == 2 ? 2
-                                           : 1)
-         : units == 1      ? 6
-         : units == 2      ? 4
-         : units <= 4      ? 2
-                           : 1;
+  if (units == 1) return token_blocks == 1 ? 6 : 4;
+  if (units == 2) return token_blocks == 1 ? 4 : 2;
+  return token_blocks == 1 && units <= 4 ? 2 : 1;
 }
 void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream);
 

@@ -79,6 +79,17 @@ __device__ __forceinline__ void BlockPass(float (&r)[kCount], int values) {
   }
 }
 
+// The stages of a pass over the elements that lie kStep apart, from and to their slots.
+template <int kStep>
+__device__ __forceinline__ void SlotsPass(float (&r)[kBlockRegs], float* slot, int values) {
+#pragma unroll
+  for (int j = 0; j < kBlockRegs; ++j) r[j] = slot[BlockSlot(kStep * j)];
+  BlockPass(r, values);
+#pragma unroll
+  for (int j = 0; j < kBlockRegs; ++j) slot[BlockSlot(kStep * j)] = r[j];
+  __syncthreads();
+}
+
 // Elements base .. base + 2^kLog2 - 1 of a row of dim, `base` a multiple of 2^kLog2. On entry register j is element
 // 8t + j, register 8 + j element 2^kLog2 / 2 + 8t + j, zeros from dim on; on return as above, with the scale, and the
 // slots of its elements are the thread's to write without a barrier.
@@ -105,20 +116,8 @@ __device__ __forceinline__ void BlockFwht(float (&r)[kBlockRegs], float* shared,
     to[1] = make_float4(part[4], part[5], part[6], part[7]);
   }
   __syncthreads();
-  slot = shared + BlockSlot((t >> 3) * 128) + (t & 7);
-#pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = slot[BlockSlot(8 * j)];
-  BlockPass(r, (inside - (t >> 3) * 128) >> 3);
-#pragma unroll
-  for (int j = 0; j < 16; ++j) slot[BlockSlot(8 * j)] = r[j];
-  __syncthreads();
-  slot = shared + BlockSlot((t >> 7) * 2048) + BlockSlot(t & 127);
-#pragma unroll
-  for (int j = 0; j < 16; ++j) r[j] = slot[BlockSlot(128 * j)];
-  BlockPass(r, (inside - (t >> 7) * 2048) >> 7);
-#pragma unroll
-  for (int j = 0; j < 16; ++j) slot[BlockSlot(128 * j)] = r[j];
-  __syncthreads();
+  SlotsPass<8>(r, shared + BlockSlot((t >> 3) * 128) + (t & 7), (inside - (t >> 3) * 128) >> 3);
+  SlotsPass<128>(r, shared + BlockSlot((t >> 7) * 2048) + BlockSlot(t & 127), (inside - (t >> 7) * 2048) >> 7);
   LoadAdjacent<kLog2>(r, shared, t);
   const int segments = inside / kSegment;
 #pragma unroll

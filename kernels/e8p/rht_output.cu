@@ -288,11 +288,7 @@ auto* KernelOf(bool sums) {
 
 }  // namespace
 
-int OutputClusterSize(int64_t dim) {
-  int64_t largest = 1;
-  while (2 * largest <= dim) largest *= 2;
-  return RhtClusterSize(largest);
-}
+int OutputClusterSize(int64_t dim) { return RhtClusterSize(int64_t{1} << LargestBlockLog2(dim)); }
 
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
   int log2 = 12;
