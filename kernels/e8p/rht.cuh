@@ -55,10 +55,16 @@ struct RowShared {
   alignas(8) uint64_t columns_barrier, maxima_barrier;
 };
 
-// fp32(1 / sqrt(block)) of a chunk inside one block; 1 for a chunk of several blocks or none, see ScalePartial.
+// Whether what a chunk holds of the row is one block or lies in one.
+__device__ __forceinline__ bool IsInOneBlock(int chunk, uint32_t dim) {
+  const uint32_t left = dim - static_cast<uint32_t>(chunk) * kChunk;
+  return left >= kChunk || (left & (left - 1)) == 0;
+}
+
+// fp32(1 / sqrt(block)) of such a chunk; 1 for a chunk of several blocks or none, see ScalePartial.
 __device__ __forceinline__ float ChunkScale(int chunk, uint32_t dim) {
-  const bool whole = static_cast<uint32_t>(chunk + 1) * kChunk <= dim;
-  return whole ? InvSqrtPow2(BlockLog2(static_cast<uint32_t>(chunk) * kChunk, dim)) : 1.0f;
+  const bool one = static_cast<uint32_t>(chunk) * kChunk < dim && IsInOneBlock(chunk, dim);
+  return one ? InvSqrtPow2(BlockLog2(static_cast<uint32_t>(chunk) * kChunk, dim)) : 1.0f;
 }
 
 // Blocks of the cluster that hold elements of the row.
@@ -115,7 +121,7 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
   if (kCluster == 1 || begin < dim) {
     const bool whole = begin + kChunk <= dim;
     ChunkFwht(r, shared.pass, begin, dim, whole, t);
-    if (!whole) ScalePartial(r, chunk, t, dim);
+    if (!whole && !IsInOneBlock(chunk, dim)) ScalePartial(r, chunk, t, dim);
   }
   if constexpr (kCluster == 1) {
     const float scale = ChunkScale(chunk, dim);
