@@ -4,6 +4,7 @@
 #include "common/scalar.cuh"
 #include "e8p/launch.h"
 #include "e8p/layout.h"
+#include "e8p/nibbles.cuh"
 
 namespace glq::kernels {
 namespace {
@@ -21,21 +22,26 @@ struct Codes {
   uint32_t words[2][4];  // [k tile of the unit][slot]
 };
 
-__device__ __forceinline__ Codes LoadCodes(const uint32_t* tables, const void* weights, bool e81b, int64_t index) {
+// The entry of the low byte.
+__device__ __forceinline__ uint32_t Look(const std::array<uint32_t, 256>& table, uint32_t code) {
+  return __ldg(table.data() + (code & 255));
+}
+
+__device__ __forceinline__ Codes LoadCodes(const void* weights, bool e81b, int64_t index) {
   Codes c;
   if (e81b) {
     const uint2 w = static_cast<const uint2*>(weights)[index];
 #pragma unroll
     for (int s = 0; s < 4; ++s) {
-      c.words[0][s] = __ldg(tables + 512 + ((w.x >> (8 * s)) & 255));
-      c.words[1][s] = __ldg(tables + 512 + ((w.y >> (8 * s)) & 255));
+      c.words[0][s] = Look(kNibbles.e81b, w.x >> (8 * s));
+      c.words[1][s] = Look(kNibbles.e81b, w.y >> (8 * s));
     }
   } else {
     const uint4 w = static_cast<const uint4*>(weights)[index];
 #pragma unroll
     for (int s = 0; s < 4; ++s) {
-      c.words[0][s] = __ldg(tables + ((w.x >> (8 * s)) & 255)) ^ __ldg(tables + 256 + ((w.y >> (8 * s)) & 255));
-      c.words[1][s] = __ldg(tables + ((w.z >> (8 * s)) & 255)) ^ __ldg(tables + 256 + ((w.w >> (8 * s)) & 255));
+      c.words[0][s] = Look(kNibbles.magnitude, w.x >> (8 * s)) ^ Look(kNibbles.sign, w.y >> (8 * s));
+      c.words[1][s] = Look(kNibbles.magnitude, w.z >> (8 * s)) ^ Look(kNibbles.sign, w.w >> (8 * s));
     }
   }
   return c;
@@ -50,7 +56,7 @@ __global__ void __launch_bounds__(kThreads) DecodeKernel(const __grid_constant__
   float z[2][4][8];
   for (int stage = 0; stage < p.stages; ++stage) {
     const bool e81b = (p.e81b_mask >> stage) & 1;
-    const Codes c = LoadCodes(p.tables, p.weights[stage], e81b, index);
+    const Codes c = LoadCodes(p.weights[stage], e81b, index);
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
 #pragma unroll
@@ -80,13 +86,12 @@ __global__ void __launch_bounds__(kThreads) DecodeKernel(const __grid_constant__
 }
 
 template <bool kE81b>
-__global__ void __launch_bounds__(kThreads)
-    ExpandKernel(const uint32_t* tables, const void* weights, int64_t rows, int64_t cols, int8_t* out) {
+__global__ void __launch_bounds__(kThreads) ExpandKernel(const void* weights, int64_t rows, int64_t cols, int8_t* out) {
   const int64_t units = (cols + kUnitCols - 1) / kUnitCols;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= rows / 16 * units * 32) return;
   const int64_t tile = i / (units * 32), unit = i / 32 % units, lane = i % 32;
-  const Codes c = LoadCodes(tables, weights, kE81b, i);
+  const Codes c = LoadCodes(weights, kE81b, i);
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     const int64_t column = unit * kUnitCols + h * kTileCols + (lane & 3) * 16;
@@ -123,11 +128,10 @@ void LaunchDecode(const DecodeParams& p, cudaStream_t stream) {
   Launch("e8p_decode", DecodeKernel, {dim3(Blocks(tiles * p.units * 32)), dim3(kThreads)}, stream, p);
 }
 
-void LaunchExpandInt8(const uint32_t* tables, const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
-                      cudaStream_t stream) {
+void LaunchExpandInt8(const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out, cudaStream_t stream) {
   const int64_t n = rows / 16 * ((cols + kUnitCols - 1) / kUnitCols) * 32;
   Launch("e8p_expand", e81b ? ExpandKernel<true> : ExpandKernel<false>, {dim3(Blocks(n)), dim3(kThreads)}, stream,
-         tables, weights, rows, cols, out);
+         weights, rows, cols, out);
 }
 
 void LoadDecodeKernels() { LoadKernels(DecodeKernel, ExpandKernel<true>, ExpandKernel<false>); }

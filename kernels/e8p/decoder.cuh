@@ -5,6 +5,7 @@
 
 #include "common/ptx.cuh"
 #include "e8p/layout.h"
+#include "e8p/nibbles.cuh"
 
 namespace glq::kernels {
 
@@ -15,16 +16,17 @@ inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 
 #else
 inline constexpr bool kAlignedTables = false;
 #endif
-// Fills the tables from the 3 x 256 words in global memory, with all kThreads threads of the block: the constructor has
-// the look-ups in global memory under way, Store writes the copies. Sync afterwards.
+
+// Fills the tables with all kThreads threads of the block: the constructor has the words on their way, Store writes the
+// copies. Sync afterwards.
 template <int kThreads>
 class TableWords {
  public:
-  __device__ __forceinline__ TableWords(const uint32_t* tables, bool e8p, bool e81b) {
+  __device__ __forceinline__ TableWords(bool e8p, bool e81b) {
     const uint32_t t = threadIdx.x;
     // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
-    const uint32_t* mine = tables + ((t >> 3) & 1) * 256 + t / 16;
-    const uint32_t* small = tables + 512 + t / 8;
+    const uint32_t* mine = ((t >> 3) & 1 ? kNibbles.sign : kNibbles.magnitude).data() + t / 16;
+    const uint32_t* small = kNibbles.e81b.data() + t / 8;
     if (e8p) {
 #pragma unroll
       for (int n = 0; n < kPieces; ++n) words_[n] = __ldg(mine + n * (kThreads / 16));

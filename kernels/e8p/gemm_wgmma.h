@@ -21,7 +21,6 @@ struct WgmmaWeight {
 };
 
 struct WgmmaParams {
-  const uint32_t* tables;
   const uint8_t* digits;  // DigitLayout::kUnits
   const TokenHeader* headers;
   int32_t tokens;

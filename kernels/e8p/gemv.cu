@@ -438,6 +438,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), lane = t & 31;
   Front& front = *reinterpret_cast<Front*>(shared);
+  TableWords<kThreads> words(true, kE81b);
   TouchParameters(p, front);
   const int warp =
       __shfl_sync(0xFFFFFFFFu, t >> 5, 0);   // the compiler may keep what depends on it in uniform registers
@@ -457,7 +458,6 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   ptx::LetSuccessorStart();
   const Share share(p);
   const Schedule schedule(p, shared, 1 << log2_rows);
-  TableWords<kThreads> words(p.tables, any_e8p, any_e81b);
   schedule.Build(p, front, share.begin, min(p.chunk_tiles, share.end - share.begin), log2_rows, GemvTileWords(kBlocks),
                  warp, lane);
   __syncthreads();

@@ -109,7 +109,6 @@ void LaunchPack(const uint16_t* codes, int64_t rows, int64_t cols, uint64_t* pac
 void LaunchUnpack(const uint64_t* packed, int64_t rows, int64_t cols, uint16_t* codes, cudaStream_t stream);
 
 struct DecodeParams {
-  const uint32_t* tables;
   const void* weights[kMaxStages];
   float k[kMaxStages];
   int32_t e81b_mask, stages;
@@ -120,7 +119,7 @@ struct DecodeParams {
 };
 void LaunchDecode(const DecodeParams& p, cudaStream_t stream);
 // One stage as int8: four (two) times the weight, [rows][cols], for the int8 library product.
-void LaunchExpandInt8(const uint32_t* tables, const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
+void LaunchExpandInt8(const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
                       cudaStream_t stream);
 // buffer fp32 [padded_out][padded_in], rows transformed already, -> columns transformed, cropped, rounded.
 struct DequantizeParams {

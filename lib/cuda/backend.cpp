@@ -83,14 +83,7 @@ class CudaBackend final : public Backend {
     kernels::LoadGemvKernels(traits_.max_shared_bytes);
     kernels::LoadGemmKernels(traits_.max_shared_bytes);
     if (kernels::HasGemvBf16Stream(DenseDevice())) kernels::LoadGemvBf16StreamKernels();
-    tables_ = Block(memory, 3 * 256 * sizeof(uint32_t), GLQ_MEMORY_CUDA);
-    const e8p::NibbleTables& n = e8p::Nibbles();
-    uint32_t words[3 * 256];
-    std::memcpy(words, n.magnitude.data(), 1024);
-    std::memcpy(words + 256, n.sign.data(), 1024);
-    std::memcpy(words + 512, n.e81b.data(), 1024);
-    CheckCuda(cudaMemcpy(tables_.as<void>(), words, sizeof(words), cudaMemcpyHostToDevice), "cudaMemcpy");
-    linear_ = std::make_unique<FusedLinearRunner>(traits_, tables_.as<uint32_t>(), *cublaslt_);
+    linear_ = std::make_unique<FusedLinearRunner>(traits_, *cublaslt_);
   }
 
   glq_device device() const override { return {GLQ_DEVICE_CUDA, traits_.index}; }
@@ -380,7 +373,6 @@ class CudaBackend final : public Backend {
   void Decode(const CudaWeight& w, int64_t row_begin, const Matrix& out, cudaStream_t s) const {
     const e8p::LinearMeta& m = w.meta();
     kernels::DecodeParams p{};
-    p.tables = tables_.as<uint32_t>();
     p.stages = static_cast<int32_t>(m.stages.size());
     for (int i = 0; i < p.stages; ++i) {
       const e8p::Stage& stage = m.stages[static_cast<size_t>(i)];
@@ -402,7 +394,6 @@ class CudaBackend final : public Backend {
   const uint32_t flags_;
   const DeviceTraits traits_;
   const std::unique_ptr<const CublasLt> cublaslt_;
-  Block tables_;
   InputTransforms transforms_;
   std::unique_ptr<FusedLinearRunner> linear_;
 };

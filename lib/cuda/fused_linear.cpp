@@ -117,7 +117,6 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
 void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count,
                                       const Layout& layout, int64_t tokens, cudaStream_t stream) const {
   kernels::WgmmaParams p{};
-  p.tables = tables_;
   p.digits = layout.digits;
   p.headers = layout.headers;
   p.tokens = static_cast<int32_t>(tokens);
@@ -157,7 +156,7 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
       const e8p::LinearMeta& m = weights[i]->meta();
       for (size_t s = 0; s < m.stages.size(); ++s) {
         if (expand) {
-          kernels::LaunchExpandInt8(tables_, weights[i]->stage(static_cast<int>(s)),
+          kernels::LaunchExpandInt8(weights[i]->stage(static_cast<int>(s)),
                                     m.stages[s].codebook == e8p::Codebook::kE81B, m.padded_out, in, layout.expanded,
                                     stream);
         }
@@ -169,7 +168,6 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
     return;
   }
   kernels::ProductParams p{};
-  p.tables = tables_;
   p.digits = layout.digits;
   p.tokens = static_cast<int32_t>(tokens);
   p.dim = static_cast<int32_t>(in);
@@ -206,7 +204,6 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
   const int64_t tokens = x.rows;
   const kernels::RhtInputParams in = InputParams(*weights[0], x);
   kernels::GemvParams p{};
-  p.tables = tables_;
   p.tokens = in.tokens;
   p.dim = in.dim;
   p.units = static_cast<int32_t>((in.dim + kernels::kUnitCols - 1) / kernels::kUnitCols);

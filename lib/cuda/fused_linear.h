@@ -16,9 +16,7 @@ namespace glq::cuda {
 
 class FusedLinearRunner {
  public:
-  // `tables`: the three decoding tables in device memory.
-  FusedLinearRunner(const DeviceTraits& device, const uint32_t* tables, const CublasLt& library)
-      : device_(device), tables_(tables), library_(library) {}
+  FusedLinearRunner(const DeviceTraits& device, const CublasLt& library) : device_(device), library_(library) {}
 
   size_t Workspace(const e8p::LinearMeta* const* metas, const uint64_t* transform_ids, int count, int64_t max_tokens,
                    int32_t math_mode) const;
@@ -71,7 +69,6 @@ class FusedLinearRunner {
                 int64_t tokens, bool expand, cudaStream_t stream) const;
 
   const DeviceTraits device_;
-  const uint32_t* tables_;
   const CublasLt& library_;
 };
 
