@@ -141,6 +141,25 @@ __device__ __forceinline__ void CopyAsyncWait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending));
 }
 
+// A word that other blocks watch: neither store nor load is kept or repeated by the compiler, both go to the L2.
+__device__ __forceinline__ void StoreRelaxed(float* p, float v) {
+  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(p), "f"(v) : "memory");
+}
+__device__ __forceinline__ uint4 LoadRelaxed128(const void* p) {
+  uint4 v;
+  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p)
+               : "memory");
+  return v;
+}
+// Stores a word and gives the one before: when that is there, the store has been performed.
+__device__ __forceinline__ uint32_t ExchangeRelaxed(void* p, uint32_t v) {
+  uint32_t old;
+  asm volatile("atom.relaxed.gpu.global.exch.b32 %0, [%1], %2;" : "=r"(old) : "l"(p), "r"(v) : "memory");
+  return old;
+}
+
 // Programmatic dependent launch (sm_90): wait for the kernels before this one in the stream to finish and
 // their writes to be visible; tell the next kernel that it may be put on the machine. No-ops elsewhere.
 __device__ __forceinline__ void WaitForPredecessor() {

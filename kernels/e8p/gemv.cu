@@ -326,9 +326,44 @@ __device__ __forceinline__ void FlushRows(const GemvParams& p, const int32_t* su
     for (int i = 0; i < kTokens; ++i) {
       const int token = token0 + i, kind = scales[token].kind;
       if (kind != 0) y[i] = kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
-      if (kTokens == 1 || token < p.tokens) to[token * padded_out] = y[i];
+      if (p.watched) {
+        if (token < p.tokens) ptx::StoreRelaxed(to + token * padded_out, y[i]);
+      } else if (kTokens == 1 || token < p.tokens) {
+        to[token * padded_out] = y[i];
+      }
     }
   }
+}
+
+// Before the output transform may start to watch: none of the rows are there. By one warp, all at once; what it finds
+// is returned: when that has come, the stores have been performed.
+__device__ __forceinline__ uint32_t ClearRows(const GemvTile* tiles, int count, int tokens, int lane) {
+  constexpr int kAtOnce = 8;
+  const int rows = count * kTileRows;
+  uint32_t found = 0;
+#pragma unroll 1
+  for (int token = 0; token < tokens; ++token) {
+#pragma unroll 1
+    for (int first = lane; first < rows; first += 32 * kAtOnce) {
+      uint32_t words[kAtOnce] = {};
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int row = first + 32 * i;
+        if (row >= rows) continue;
+        const GemvTile& tile = tiles[row / kTileRows];
+        float* to = static_cast<float*>(tile.to) + row % kTileRows + static_cast<int64_t>(token) * tile.padded_out;
+        words[i] = ptx::ExchangeRelaxed(to, kRowNotThere);
+      }
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) found |= words[i];
+    }
+  }
+  return found;
+}
+// ... and lets it start. The condition makes this wait for the stores. Where memory held nothing but the word that
+// fails it, the output transform starts when this kernel has ended.
+__device__ __forceinline__ void LetWatcherStart(uint32_t found) {
+  if (__any_sync(0xFFFFFFFFu, found != 0xFFBADF00u)) ptx::LetSuccessorStart();
 }
 
 // A chunk's sums as they are, where k is split over blocks or a codebook is left to another launch.
@@ -367,11 +402,15 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* su
 // DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunks * kChunkShared floats.
 template <int kChunks>
 __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&sv)[kChunks], Front& front,
-                                               float* exchange, uint8_t* digits) {
+                                               float* exchange, uint8_t* digits, const GemvTile* tiles,
+                                               int tile_count) {
   const int t = static_cast<int>(threadIdx.x);
   uint4 x[kChunks];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) x[c] = static_cast<const uint4*>(p.x)[c * kChunkThreads + t];
+  const bool clears = p.watched && t >= kThreads - 32;
+  uint32_t found = 0;
+  if (clears) found = ClearRows(tiles, tile_count, 1, t & 31);
   float r[kChunks][kChunkRegs];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -407,6 +446,7 @@ __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 
   if ((t & 31) == 0) front.warp_max[t >> 5] = max_bits;
   if (t < 2) front.digit_sums[t] = 0;
   __syncthreads();
+  if (clears) LetWatcherStart(found);
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, front.warp_max[t & (kWarps - 1)]));
   // k tile, digit and piece of the columns that this thread and its neighbour hold.
   const int odd = t & 1;
@@ -455,7 +495,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
-  ptx::LetSuccessorStart();
+  if (!p.watched) ptx::LetSuccessorStart();
   const Share share(p);
   const Schedule schedule(p, shared, 1 << log2_rows);
   schedule.Build(p, front, share.begin, min(p.chunk_tiles, share.end - share.begin), log2_rows, GemvTileWords(kBlocks),
@@ -472,6 +512,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   }
   for (int i = t; i < p.sum_bytes / 4; i += kThreads) sums[i] = 0;
   const uint8_t* digits_from = p.digits;
+  [[maybe_unused]] const bool clears = kChunks == 0 && p.watched && warp == kWarps - 1;
+  [[maybe_unused]] uint32_t found = 0;
   if constexpr (kChunks > 0) {
     uint4 sv[kChunks];
 #pragma unroll
@@ -483,10 +525,11 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     ptx::WaitForPredecessor();
     auto* exchange = reinterpret_cast<float*>(shared + plan.total);
     uint8_t* to = shared + plan.total + kChunks * kChunkShared * 4;
-    TransformInput<kChunks>(p, sv, front, exchange, to);
+    TransformInput<kChunks>(p, sv, front, exchange, to, schedule.tiles, share.end - share.begin);
     digits_from = to;
   } else {
     ptx::WaitForPredecessor();
+    if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, p.tokens, lane);
   }
   if (kChunks == 0 && p.combine && t < p.tokens) {
     front.scales[t] = LoadTokenScale(p.headers[t]);
@@ -515,6 +558,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   }
   const uint32_t lane_sums = ptx::SharedAddress(sums + lane);
   __syncthreads();
+  if (clears) LetWatcherStart(found);
   Decoder decoder(shared, plan);
   decoder.Keep();
   for (int chunk = share.begin;;) {

@@ -58,6 +58,7 @@ void LaunchFwhtRows(float* buffer, int64_t rows, int64_t dim, const BlockList& b
 struct GemvPlan {
   int transform_chunks;  // of a row that the product itself transforms; 0: transformed before
   bool combine;          // ends with y_rht, not with sums
+  bool one_chunk;        // a block's row tiles all have sums at once
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
   int steps_e8p, steps_e81b, sum_bytes, front_bytes;

@@ -98,6 +98,7 @@ struct alignas(16) GemvTile {
 };
 
 struct GemvParams {
+  const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   int32_t tokens;
   int32_t dim;      // padded_in
   int32_t units;    // ceil(dim / 128)
@@ -109,6 +110,7 @@ struct GemvParams {
   int32_t sum_bytes, front_bytes;  // of these sums; of all in front of the tables
   int32_t slots_e8p, slots_e81b;   // most stages of each codebook that a weight has; 0: left to another launch
   bool combine;                    // to y_rht instead of sums
+  bool watched;                    // the output transform watches y_rht; its elements are kRowNotThere before
   // The activations transformed already ...
   const uint8_t* digits;  // DigitLayout::kTiles
   const TokenHeader* headers;
@@ -121,6 +123,7 @@ struct GemvParams {
 };
 
 struct ProductParams {
+  const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   const uint8_t* digits;
   int32_t tokens;
   int32_t dim;                    // padded_in
@@ -130,6 +133,9 @@ struct ProductParams {
   int32_t segments_e8p, segments_e81b;
   Segment segments[kMaxSegments];  // E8P first
 };
+
+// A NaN that no arithmetic gives: an element of y_rht that has not been stored yet.
+inline constexpr uint32_t kRowNotThere = 0xFFFFFFFFu;
 
 struct RhtOutputParams {
   // Sums of the product ...
@@ -142,6 +148,7 @@ struct RhtOutputParams {
   // ... or rows in fp32 (stages == 0).
   const float* rows;
   int64_t rows_stride;
+  bool watched;         // the rows' product is still running: kRowNotThere where an element is to come
   int32_t tokens, dim;  // dim: padded_out
   int32_t out_features;
   const uint16_t* su;  // or null

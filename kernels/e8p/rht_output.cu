@@ -31,6 +31,24 @@ __device__ __forceinline__ void LoadFloats(const float* row, bool aligned, int f
   }
 }
 
+// The same of rows that are being stored.
+__device__ __forceinline__ void WatchFloats(const float* row, int first, int dim, float (&r)[kChunkRegs]) {
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; ++j) r[j] = 0.0f;
+  if (first >= dim) return;
+  bool there;
+  do {
+    const uint4 a = ptx::LoadRelaxed128(row + first), b = ptx::LoadRelaxed128(row + first + 4);
+    const uint32_t words[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+    there = true;
+#pragma unroll
+    for (int j = 0; j < kChunkRegs; ++j) {
+      there = there && words[j] != kRowNotThere;
+      r[j] = __uint_as_float(words[j]);
+    }
+  } while (!there);
+}
+
 // SU of a thread's elements, two fp16 a word; ones without SU. Aligned, and padded to dim, a multiple of 16.
 struct SuPiece {
   uint32_t halves[kChunkRegs / 2];
@@ -138,7 +156,8 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   PrepareRow(shared, at, static_cast<uint32_t>(dim));
   ptx::ComputeNow(row_in);
   ptx::ComputeNow(row_out);
-  ptx::WaitForPredecessor();
+  const bool watched = !kSums && p.watched;
+  if (!watched) ptx::WaitForPredecessor();
 
   float r[kChunkRegs];
   const int first = (at.chunk0 + at.rank) * kChunk + kChunkRegs * at.t;
@@ -149,6 +168,8 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
 #pragma unroll
       for (int j = 0; j < kChunkRegs; ++j) r[j] = 0.0f;
     }
+  } else if (watched) {
+    WatchFloats(row_in, first, dim, r);
   } else {
     LoadFloats(row_in, aligned_in, first, dim, r);
   }
@@ -174,6 +195,8 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   } else {
     StoreFloats<kCluster>(reinterpret_cast<float*>(row_out), at, end, r);
   }
+  // What waits for this launch waits for the product through it.
+  if (watched) ptx::WaitForPredecessor();
 }
 
 // Groups of kAdjacent elements, aligned and inside the row or behind its end, without NaNs.

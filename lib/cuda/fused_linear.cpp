@@ -200,7 +200,7 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
 }
 
 void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count,
-                                     const Layout& layout, const Matrix& x, cudaStream_t stream) const {
+                                     const Layout& layout, const Matrix& x, bool watched, cudaStream_t stream) const {
   const int64_t tokens = x.rows;
   const kernels::RhtInputParams in = InputParams(*weights[0], x);
   kernels::GemvParams p{};
@@ -215,6 +215,7 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
   p.sum_bytes = plan.gemv.sum_bytes;
   p.front_bytes = plan.gemv.front_bytes;
   p.combine = plan.gemv.combine;
+  p.watched = watched;
   p.digits = layout.digits;
   p.headers = layout.headers;
   p.x = in.x;
@@ -285,8 +286,12 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     kernels::LaunchRhtInput(in, dependent, stream);
   }
 
+  // The output transform takes each element of y_rht when it is stored, not when the product has ended.
+  bool watched = dependent && transform && tokens <= kWatchedTokens && plan.path == Path::kGemv && plan.gemv.combine &&
+                 plan.gemv.one_chunk;
+  for (int i = 0; i < count; ++i) watched &= FitsCluster(device_, metas[i]->padded_out, metas[i]->out_blocks);
   if (plan.path == Path::kGemv) {
-    MultiplyGemv(plan, weights, count, layout, x, stream);
+    MultiplyGemv(plan, weights, count, layout, x, watched, stream);
   } else if (plan.path == Path::kWgmma) {
     MultiplyWgmma(plan, weights, count, layout, tokens, stream);
   } else {
@@ -302,6 +307,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     out.headers = layout.headers;
     out.rows = rows;
     out.rows_stride = metas[i]->padded_out;
+    out.watched = watched;
     out.signed_sums = plan.path == Path::kExpand;
     out.stages = plan.combines() ? 0 : static_cast<int32_t>(metas[i]->stages.size());
     if (rows != nullptr) rows += tokens * metas[i]->padded_out;

@@ -134,6 +134,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     ++rounds;
   }
   best.chunk_tiles = static_cast<int>(rounds) * warp_rows;
+  best.one_chunk = rounds >= wanted;
   const GemvChunk chunk = ChunkOf(best.chunk_tiles, warp_rows, token_blocks, rows);
   best.steps_e8p = chunk.steps_e8p;
   best.steps_e81b = chunk.steps_e81b;

@@ -54,6 +54,9 @@ inline constexpr int64_t kSliceTokens = 2048;
 // library lost at 512 and 2048 tokens, and it needs several times the workspace.
 inline constexpr int64_t kExpandTokens = 384;
 
+// Tokens whose y_rht is handed over element by element; for more, the clearing that this takes costs what it saves.
+inline constexpr int64_t kWatchedTokens = 1;
+
 // A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit
 // activations that start at multiples of 16 bytes and are still to be transformed.
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,

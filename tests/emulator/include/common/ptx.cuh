@@ -103,6 +103,14 @@ inline bool AnyNan(const float (&r)[8]) {
 template <typename T>
 void ComputeNow(T&) {}
 
+inline void StoreRelaxed(float* p, float v) { *p = v; }
+inline uint4 LoadRelaxed128(const void* p) { return *static_cast<const uint4*>(p); }
+inline uint32_t ExchangeRelaxed(void* p, uint32_t v) {
+  const uint32_t old = *static_cast<uint32_t*>(p);
+  *static_cast<uint32_t*>(p) = v;
+  return old;
+}
+
 // Launches come one after another.
 inline void WaitForPredecessor() {}
 inline void LetSuccessorStart() {}
