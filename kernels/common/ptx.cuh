@@ -33,6 +33,13 @@ __device__ __forceinline__ uint32_t XorAnd(uint32_t a, uint32_t b, uint32_t mask
   return d;
 }
 
+// (a & mask) | bits in one instruction, also where both are constants.
+__device__ __forceinline__ uint32_t AndOr(uint32_t a, uint32_t mask, uint32_t bits) {
+  uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(a), "r"(mask), "r"(bits));
+  return d;
+}
+
 // The larger, NaN if one is.
 __device__ __forceinline__ float MaxNan(float a, float b) {
   asm("max.NaN.f32 %0, %0, %1;" : "+f"(a) : "f"(b));

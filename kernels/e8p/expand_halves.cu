@@ -19,7 +19,8 @@
 namespace glq::kernels {
 namespace {
 
-constexpr int kThreads = 1024;
+// One block a multiprocessor, for its tables; with the codes of four stages 64 registers are too few.
+constexpr int Threads(int stages) { return stages < 4 ? 1024 : 512; }
 constexpr uint32_t kFrontBytes = 128;  // nothing; with 0 PlanShared would see room that a later start does not have
 constexpr int kPlaces = 4;             // of nibbles in a word that is taken apart: bits 4..7 to 16..19
 
@@ -48,7 +49,7 @@ __device__ __forceinline__ void AddNibbles(uint32_t nibbles, const ExpandStage& 
   const uint32_t word = kHalf == 0 ? nibbles << 4 : nibbles >> 12;
 #pragma unroll
   for (int i = 0; i < kPlaces; ++i) {
-    const uint32_t bits = (word & (0xF0u << (4 * i))) | 0x4B000000u;
+    const uint32_t bits = ptx::AndOr(word, 0xF0u << (4 * i), 0x4B000000u);
     const float w = __fsub_rn(__uint_as_float(bits), stage.offset[i]);
     float& to = z[4 * kHalf + i];
     to = kFirst ? __fmul_rn(w, stage.factor[i]) : __fmaf_rn(w, stage.factor[i], to);
@@ -88,7 +89,8 @@ __device__ __forceinline__ void StoreSlot(const ExpandParams& p, const Decoder& 
 }
 
 template <int kStages>
-__global__ void __launch_bounds__(kThreads, 1) ExpandHalvesKernel(const __grid_constant__ ExpandParams p) {
+__global__ void __launch_bounds__(Threads(kStages), 1) ExpandHalvesKernel(const __grid_constant__ ExpandParams p) {
+  constexpr int kThreads = Threads(kStages);
   uint8_t* shared = ptx::DynamicShared();
   const bool e8p = p.e81b_mask != (1 << kStages) - 1, e81b = p.e81b_mask != 0;
   const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), kFrontBytes, e8p, e81b, kAlignedTables);
@@ -161,10 +163,11 @@ void SetExpandStage(ExpandStage& stage, const void* weights, bool e81b, float k)
 void LaunchExpandHalves(const ExpandParams& p, int stages, int multiprocessors, bool aligned_tables,
                         cudaStream_t stream) {
   const bool e8p = p.e81b_mask != (1 << stages) - 1, e81b = p.e81b_mask != 0;
-  const int64_t blocks = (p.tiles * p.units + kThreads / 32 - 1) / (kThreads / 32);
+  const int threads = Threads(stages), warps = threads / 32;
+  const int64_t blocks = (p.tiles * p.units + warps - 1) / warps;
   const auto grid = static_cast<unsigned>(blocks < multiprocessors ? blocks : multiprocessors);
   Launch("e8p_expand_halves", KernelOf(stages),
-         {dim3(grid), dim3(kThreads), SharedBytes(kFrontBytes, e8p, e81b, aligned_tables)}, stream, p);
+         {dim3(grid), dim3(threads), SharedBytes(kFrontBytes, e8p, e81b, aligned_tables)}, stream, p);
 }
 
 }  // namespace glq::kernels
