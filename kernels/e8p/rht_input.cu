@@ -271,6 +271,19 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * kRowBlocks / kBloc
     max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kBlockWarps)]);
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
 
+  if (p.layout == DigitLayout::kHalves) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int local = (half << (kLog2 - 1)) + kChunkRegs * t, column = base + local;
+      const auto* mine = reinterpret_cast<const float4*>(shared + BlockSlot(local));
+      float values[kChunkRegs];
+      *reinterpret_cast<float4*>(values) = mine[0];
+      *reinterpret_cast<float4*>(values + 4) = mine[1];
+      if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, values, scale);
+    }
+    if (part == 0 && t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    return;
+  }
   int sum_hi = 0, sum_lo = 0;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -279,10 +292,6 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * kRowBlocks / kBloc
     float values[kChunkRegs];
     *reinterpret_cast<float4*>(values) = mine[0];
     *reinterpret_cast<float4*>(values + 4) = mine[1];
-    if (p.layout == DigitLayout::kHalves) {
-      if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, values, scale);
-      continue;
-    }
     DigitWords words{};
     if (scale.kind == 0) words = PackDigits(values, scale.factor);
     StoreDigits(p.digits, p.layout, p.tokens, p.dim, token, column, column < StoredColumns(p.layout, p.dim), words);

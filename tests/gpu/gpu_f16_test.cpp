@@ -229,7 +229,9 @@ TEST(GpuF16, MatmulSmoke) {
   }
 }
 
+// Batches large enough for it alone and in the group, whose plans are not the same.
 TEST(GpuF16, GroupSmoke) {
+  constexpr int64_t kBatch = 1100;
   LinearSpec first = SmallestF16(GpuContext(), 8, kTokens);
   first.sv_seed = 9;
   LinearSpec second = first, other = first;
@@ -241,10 +243,10 @@ TEST(GpuF16, GroupSmoke) {
   for (const LinearSpec& s : {first, second, other}) {
     linears.push_back(std::make_unique<HostLinear>(s));
     pairs.emplace_back(*linears.back());
-    ASSERT_TRUE(TakesF16(GpuContext(), pairs.back().gpu.get(), kTokens));
+    ASSERT_TRUE(TakesF16(GpuContext(), pairs.back().gpu.get(), kBatch));
   }
   for (const Pair& p : pairs) weights.push_back(p.gpu.get());
-  for (const int64_t tokens : {kTokens, int64_t{2048 + 400}}) {
+  for (const int64_t tokens : {kBatch, 2048 + kBatch}) {
     Image x(GLQ_DTYPE_BF16, tokens, first.in);
     x.FillNormal(8);
     const DeviceImage device_x(x);
