@@ -76,6 +76,26 @@ __device__ __forceinline__ float CombinedElement(const RhtOutputParams& p, const
   return z;
 }
 
+// What the rows of a library product in fp16 still lack (RhtOutputParams::scale_rows).
+struct RowFactor {
+  float t;
+  int kind;
+};
+__device__ __forceinline__ RowFactor LoadRowFactor(const TokenHeader* headers, int token) {
+  const float2 both = *reinterpret_cast<const float2*>(&headers[token].t);
+  return {both.x, static_cast<int>(__float_as_uint(both.y))};
+}
+__device__ __forceinline__ float ScaledElement(float r, const RowFactor& f) {
+  return f.kind == 0 ? __fmul_rn(r, f.t) : f.kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
+}
+
+// y_rht, however it comes.
+__device__ __forceinline__ float RotatedElement(const RhtOutputParams& p, int token, uint32_t i) {
+  if (p.stages > 0) return CombinedElement(p, LoadRowSums(p, token), token, i);
+  const float r = p.rows[token * p.rows_stride + i];
+  return p.scale_rows ? ScaledElement(r, LoadRowFactor(p.headers, token)) : r;
+}
+
 // Elements first .. first + 7 (a multiple of 8), first + 7 < dim.
 __device__ __forceinline__ void CombinedElements8(const RhtOutputParams& p, int token, uint32_t first, float (&r)[8]) {
   RowSums s;

@@ -1,6 +1,8 @@
 // A transformed row to 16-bit integers in two balanced base-256 digits (numerics: steps 3 and 4), and where the
-// digits go (params.h).
+// digits go (params.h); or to fp16.
 #pragma once
+
+#include <cuda_fp16.h>
 
 #include <cstdint>
 
@@ -93,6 +95,26 @@ __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float fact
     w.hi[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0051), __byte_perm(q[i + 4], q[i + 6], 0x0051), 0x5410);
   }
   return w;
+}
+
+// DigitLayout::kHalves: one element, below 32640; zeros for a row that is not ordinary.
+__device__ __forceinline__ __half ScaledHalf(float v, const RowScale& s) {
+  return __float2half_rn(s.kind == 0 ? __fmul_rn(v, s.factor) : 0.0f);
+}
+
+// DigitLayout::kHalves: columns column .. column + 7.
+__device__ __forceinline__ void StoreHalves(uint8_t* halves, int dim, int token, int column, const float (&v)[8],
+                                            const RowScale& s) {
+  uint32_t words[4] = {};
+  if (s.kind == 0) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const __half2 pair = __floats2half2_rn(__fmul_rn(v[2 * i], s.factor), __fmul_rn(v[2 * i + 1], s.factor));
+      words[i] = *reinterpret_cast<const uint32_t*>(&pair);
+    }
+  }
+  *reinterpret_cast<uint4*>(halves + (static_cast<int64_t>(token) * dim + column) * 2) =
+      make_uint4(words[0], words[1], words[2], words[3]);
 }
 
 __device__ __forceinline__ int SumOfBytes(const uint32_t (&w)[2]) {

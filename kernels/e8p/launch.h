@@ -19,6 +19,7 @@ void LoadDecodeKernels();
 // These also allow the kernels `max_shared_bytes` of dynamic shared memory.
 void LoadGemvKernels(int max_shared_bytes);
 void LoadGemmKernels(int max_shared_bytes);
+void LoadExpandHalvesKernels(int max_shared_bytes);
 
 // --- Transforms ---
 inline constexpr int kChunkElements = 4096;       // of a row that one block transforms
@@ -122,6 +123,21 @@ void LaunchDecode(const DecodeParams& p, cudaStream_t stream);
 // One stage as int8: four (two) times the weight, [rows][cols], for the int8 library product.
 void LaunchExpandInt8(const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
                       cudaStream_t stream);
+// All stages as fp16, [rows][cols], for the fp16 library product: fp32 sums as in glq_decode_e8p(), rounded once.
+struct ExpandStage {
+  const void* weights;
+  float offset[4], factor[4];
+};
+struct ExpandParams {
+  ExpandStage stages[kMaxStages];
+  int32_t e81b_mask;
+  int64_t tiles, units, cols;  // row tiles; units of k of each
+  uint16_t* out;
+};
+// `k`: by which the codebook's integers are multiplied.
+void SetExpandStage(ExpandStage& stage, const void* weights, bool e81b, float k);
+void LaunchExpandHalves(const ExpandParams& p, int stages, int multiprocessors, bool aligned_tables,
+                        cudaStream_t stream);
 // buffer fp32 [padded_out][padded_in], rows transformed already, -> columns transformed, cropped, rounded.
 struct DequantizeParams {
   float* buffer;

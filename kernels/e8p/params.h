@@ -31,6 +31,8 @@ enum class DigitLayout : int32_t {
   kUnits,
   // [token][digit][dim] in the order of the columns, for a library product.
   kRows,
+  // Not digits: [token][dim] of fp16, v[j] * (32639 / m), for a library product in fp16.
+  kHalves,
 };
 struct alignas(16) TokenHeader {
   int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row; zeros where there are fewer parts
@@ -145,10 +147,11 @@ struct RhtOutputParams {
   bool signed_sums;   // sums over signed weights (a library product), not over nibbles
   int32_t stages;
   const TokenHeader* headers;
-  // ... or rows in fp32 (stages == 0).
+  // ... or rows in fp32 (stages == 0), complete or still to be multiplied by their token's t.
   const float* rows;
   int64_t rows_stride;
   bool watched;         // the rows' product is still running: kRowNotThere where an element is to come
+  bool scale_rows;
   int32_t tokens, dim;  // dim: padded_out
   int32_t out_features;
   const uint16_t* su;  // or null

@@ -1,4 +1,4 @@
-// Input side of the E8P linear: x -> u = x * SV -> v = B u -> integers (numerics: steps 1 to 4).
+// Input side of the E8P linear: x -> u = x * SV -> v = B u -> integers (numerics: steps 1 to 4), or fp16.
 //
 // One cluster of C blocks of 512 threads per token, C = 1, 2, 4 or 8 chunks of 4096 elements. What bounds it is
 // latency, not bytes: a row is 8 to 64 KiB. Rows that do not fit (dim > 32768, or > 4096 on GPUs without
@@ -148,10 +148,15 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   const float* mine = shared.pass + ChunkSlot(kChunkRegs * t);
   *reinterpret_cast<float4*>(r) = reinterpret_cast<const float4*>(mine)[0];
   *reinterpret_cast<float4*>(r + 4) = reinterpret_cast<const float4*>(mine)[1];
-  DigitWords words{};
-  if (scale.kind == 0) words = PackDigits(r, scale.factor);
   const int local = kChunkRegs * t;  // in [chunk][column]
   const int column = local / kColumns<kCluster> * kChunk + at.rank * kColumns<kCluster> + local % kColumns<kCluster>;
+  if (p.layout == DigitLayout::kHalves) {
+    if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, r, scale);
+    if (at.rank == 0 && t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    return;
+  }
+  DigitWords words{};
+  if (scale.kind == 0) words = PackDigits(r, scale.factor);
   StoreDigits(p.digits, p.layout, p.tokens, p.dim, token, column, column < StoredColumns(p.layout, p.dim), words);
 
   // Both sums of a warp at once: of 256 digits each, |sum| <= 2^15.
@@ -266,6 +271,19 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * kRowBlocks / kBloc
     max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kBlockWarps)]);
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
 
+  if (p.layout == DigitLayout::kHalves) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int local = (half << (kLog2 - 1)) + kChunkRegs * t, column = base + local;
+      const auto* mine = reinterpret_cast<const float4*>(shared + BlockSlot(local));
+      float values[kChunkRegs];
+      *reinterpret_cast<float4*>(values) = mine[0];
+      *reinterpret_cast<float4*>(values + 4) = mine[1];
+      if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, values, scale);
+    }
+    if (part == 0 && t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    return;
+  }
   int sum_hi = 0, sum_lo = 0;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {

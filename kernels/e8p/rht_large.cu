@@ -64,25 +64,15 @@ __global__ void LoadOutputKernel(const __grid_constant__ RhtOutputParams p, floa
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int token = static_cast<int>(blockIdx.y);
   if (i >= p.dim) return;
-  if (p.stages == 0) {
-    buffer[static_cast<int64_t>(token) * p.dim + i] = p.rows[token * p.rows_stride + i];
-  } else {
-    const RowSums s = LoadRowSums(p, token);
-    buffer[static_cast<int64_t>(token) * p.dim + i] = CombinedElement(p, s, token, static_cast<uint32_t>(i));
-  }
+  buffer[static_cast<int64_t>(token) * p.dim + i] = RotatedElement(p, token, static_cast<uint32_t>(i));
 }
 
 __global__ void CombineKernel(const __grid_constant__ RhtOutputParams p) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= p.dim) return;
   for (int token = static_cast<int>(blockIdx.y); token < p.tokens; token += static_cast<int>(gridDim.y)) {
-    float z;
-    if (p.stages == 0) {
-      z = p.rows[token * p.rows_stride + i];
-    } else {
-      z = CombinedElement(p, LoadRowSums(p, token), token, static_cast<uint32_t>(i));
-    }
-    static_cast<float*>(p.y)[token * p.y_stride + i] = ToF32Canonical(z);
+    static_cast<float*>(p.y)[token * p.y_stride + i] =
+        ToF32Canonical(RotatedElement(p, token, static_cast<uint32_t>(i)));
   }
 }
 
@@ -167,6 +157,12 @@ __global__ void __launch_bounds__(kFinishThreads)
   atomicMax(&block_max, max_bits);
   __syncthreads();
   const RowScale scale = ScaleOfRow(block_max);
+  if (p.layout == DigitLayout::kHalves) {
+    __half* to = reinterpret_cast<__half*>(p.digits) + token * p.dim;
+    for (int64_t i = t; i < p.dim; i += kFinishThreads) to[i] = ScaledHalf(row[i], scale);
+    if (t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    return;
+  }
   int sum_hi = 0, sum_lo = 0;
   for (int i = t; i < StoredColumns(p.layout, p.dim); i += kFinishThreads) {
     const Digits d = i < p.dim ? SplitDigits(row[i], scale) : Digits{0, 0};
@@ -195,7 +191,7 @@ __global__ void FinishOutputKernel(const __grid_constant__ RhtOutputParams p, co
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int token = static_cast<int>(blockIdx.y);
   if (i >= p.out_features) return;
-  const int kind = p.stages > 0 ? p.headers[token].kind : 0;
+  const int kind = p.stages > 0 || p.scale_rows ? p.headers[token].kind : 0;
   float v = __fmul_rn(buffer[static_cast<int64_t>(token) * p.dim + i], InvSqrtPow2(FindBlock(blocks, p.dim, i).log2));
   if (p.su != nullptr) v = __fmul_rn(v, __half2float(__ushort_as_half(__ldg(p.su + i))));
   if (p.bias != nullptr) v = __fadd_rn(v, __ldg(p.bias + i));

@@ -49,6 +49,12 @@ __device__ __forceinline__ void WatchFloats(const float* row, int first, int dim
   } while (!there);
 }
 
+__device__ __forceinline__ void ScaleFloats(const TokenHeader* headers, int token, float (&r)[kChunkRegs]) {
+  const RowFactor factor = LoadRowFactor(headers, token);
+#pragma unroll
+  for (int j = 0; j < kChunkRegs; ++j) r[j] = ScaledElement(r[j], factor);
+}
+
 // SU of a thread's elements, two fp16 a word; ones without SU. Aligned, and padded to dim, a multiple of 16.
 struct SuPiece {
   uint32_t halves[kChunkRegs / 2];
@@ -130,9 +136,15 @@ __device__ __forceinline__ void StoreFloats(float* row, const RowPlace& at, int 
   }
 }
 
-// kSums: some weight of the group comes as sums of stages; otherwise all come as rows in fp32.
-template <int kCluster, bool kSums>
-__global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
+// How the weights of a group come. A kernel for each, so that none pays for another's instructions and registers.
+enum class Source {
+  kRows,        // rows in fp32
+  kScaledRows,  // rows to be multiplied by their token's t
+  kSums,        // some as sums of stages, others as rows
+};
+
+template <int kCluster, Source kSource>
+__global__ void __launch_bounds__(kChunkThreads, kSource == Source::kSums ? 3 : kRowBlocks)
     RhtOutputKernel(const __grid_constant__ RhtOutputGroup group) {
   __shared__ RowShared<kCluster> shared;
   ptx::LetSuccessorStart();
@@ -156,12 +168,12 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   PrepareRow(shared, at, static_cast<uint32_t>(dim));
   ptx::ComputeNow(row_in);
   ptx::ComputeNow(row_out);
-  const bool watched = !kSums && p.watched;
+  const bool watched = kSource == Source::kRows && p.watched;
   if (!watched) ptx::WaitForPredecessor();
 
   float r[kChunkRegs];
   const int first = (at.chunk0 + at.rank) * kChunk + kChunkRegs * at.t;
-  if (kSums && p.stages > 0) {
+  if (kSource == Source::kSums && p.stages > 0) {
     if (first < dim) {
       CombinedElements8(p, token, static_cast<uint32_t>(first), r);
     } else {
@@ -173,6 +185,7 @@ __global__ void __launch_bounds__(kChunkThreads, kSums ? 3 : kRowBlocks)
   } else {
     LoadFloats(row_in, aligned_in, first, dim, r);
   }
+  if constexpr (kSource == Source::kScaledRows) ScaleFloats(p.headers, token, r);
   RowFwht<kCluster>(r, shared, at, static_cast<uint32_t>(dim));
   MultiplySu(r, su);
   if (bias != nullptr) {
@@ -221,8 +234,9 @@ __device__ __forceinline__ void StoreBlockHalves(uint16_t* row, int first, int e
 }
 
 // Many tokens: one block of threads for 2^kLog2 elements.
-template <int kLog2, bool kSums>
-__global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kSums ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
+template <int kLog2, Source kSource>
+__global__ void __launch_bounds__(kBlockThreads<kLog2>,
+                                  512 * (kSource == Source::kSums ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
     RhtOutputBlockKernel(const __grid_constant__ RhtOutputGroup group) {
   auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
   ptx::LetSuccessorStart();
@@ -239,8 +253,9 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kSums ? 2 : kRowB
   for (int half = 0; half < 2; ++half) {
     const int first = base + (half << (kLog2 - 1)) + kChunkRegs * t;
     float part[kChunkRegs];
-    if (!kSums || p.stages == 0) {
+    if (kSource != Source::kSums || p.stages == 0) {
       LoadFloats(row_in, aligned_in, first, dim, part);
+      if constexpr (kSource == Source::kScaledRows) ScaleFloats(p.headers, token, part);
     } else if (first < dim) {
       CombinedElements8(p, token, static_cast<uint32_t>(first), part);
     } else {
@@ -300,13 +315,17 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kSums ? 2 : kRowB
 }
 
 template <int kLog2>
-auto* BlockKernelOf(bool sums) {
-  return sums ? RhtOutputBlockKernel<kLog2, true> : RhtOutputBlockKernel<kLog2, false>;
+auto* BlockKernelOf(Source source) {
+  return source == Source::kRows         ? RhtOutputBlockKernel<kLog2, Source::kRows>
+         : source == Source::kScaledRows ? RhtOutputBlockKernel<kLog2, Source::kScaledRows>
+                                         : RhtOutputBlockKernel<kLog2, Source::kSums>;
 }
 
 template <int kCluster>
-auto* KernelOf(bool sums) {
-  return sums ? RhtOutputKernel<kCluster, true> : RhtOutputKernel<kCluster, false>;
+auto* KernelOf(Source source) {
+  return source == Source::kRows         ? RhtOutputKernel<kCluster, Source::kRows>
+         : source == Source::kScaledRows ? RhtOutputKernel<kCluster, Source::kScaledRows>
+                                         : RhtOutputKernel<kCluster, Source::kSums>;
 }
 
 }  // namespace
@@ -316,29 +335,30 @@ int OutputClusterSize(int64_t dim) { return RhtClusterSize(int64_t{1} << Largest
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
   int log2 = 12;
   int64_t dim = 0, chunks = 0;
-  bool sums = false;
+  // The weights of a group come from one product: all of them are to be scaled, or none.
+  Source source = group.items[0].scale_rows ? Source::kScaledRows : Source::kRows;
   for (int i = 0; i < group.count; ++i) {
     const RhtOutputParams& item = group.items[i];
     log2 = std::max(log2, LargestBlockLog2(item.dim));
     dim = std::max<int64_t>(dim, item.dim);
     chunks += (item.dim + kChunk - 1) / kChunk;
-    sums |= item.stages > 0;
+    if (item.stages > 0) source = Source::kSums;
   }
   const int64_t tokens = group.items[0].tokens;
   const auto parts = static_cast<unsigned>((dim + (int64_t{1} << log2) - 1) >> log2);  // one or two
   if (TransformsInBlocks(log2, tokens * chunks)) {
     const dim3 grid(static_cast<unsigned>(tokens), static_cast<unsigned>(group.count), parts);
-    auto* kernel = log2 == 13 ? BlockKernelOf<13>(sums) : BlockKernelOf<14>(sums);
+    auto* kernel = log2 == 13 ? BlockKernelOf<13>(source) : BlockKernelOf<14>(source);
     Launch("rht_output", kernel, {grid, dim3(1u << (log2 - 4)), static_cast<size_t>(BlockBytes(log2)), 1, dependent},
            stream, group);
     return;
   }
   const int c = 1 << (log2 - 12);
   const dim3 grid(static_cast<unsigned>(tokens * c), static_cast<unsigned>(group.count), parts);
-  auto* kernel = c == 1   ? KernelOf<1>(sums)
-                 : c == 2 ? KernelOf<2>(sums)
-                 : c == 4 ? KernelOf<4>(sums)
-                          : KernelOf<8>(sums);
+  auto* kernel = c == 1   ? KernelOf<1>(source)
+                 : c == 2 ? KernelOf<2>(source)
+                 : c == 4 ? KernelOf<4>(source)
+                          : KernelOf<8>(source);
   const size_t shared = SpreadBytes(int64_t{grid.x} * grid.y * grid.z, dependent);
   Launch("rht_output", kernel, {grid, dim3(kChunkThreads), shared, c, dependent}, stream, group);
 }
@@ -349,10 +369,10 @@ void LoadRhtOutputKernels() {
     PreferSharedMemory(kernels...);
     AllowDynamicShared(shared, kernels...);
   };
-  for (const bool sums : {false, true}) {
-    load(kSpreadBytes, KernelOf<1>(sums), KernelOf<2>(sums), KernelOf<4>(sums), KernelOf<8>(sums));
-    load(BlockBytes(13), BlockKernelOf<13>(sums));
-    load(BlockBytes(14), BlockKernelOf<14>(sums));
+  for (const Source source : {Source::kRows, Source::kScaledRows, Source::kSums}) {
+    load(kSpreadBytes, KernelOf<1>(source), KernelOf<2>(source), KernelOf<4>(source), KernelOf<8>(source));
+    load(BlockBytes(13), BlockKernelOf<13>(source));
+    load(BlockBytes(14), BlockKernelOf<14>(source));
   }
 }
 

@@ -82,6 +82,7 @@ class CudaBackend final : public Backend {
     // The largest opt-in is set in any case: it must not wait for a launch.
     kernels::LoadGemvKernels(traits_.max_shared_bytes);
     kernels::LoadGemmKernels(traits_.max_shared_bytes);
+    kernels::LoadExpandHalvesKernels(traits_.max_shared_bytes);
     if (kernels::HasGemvBf16Stream(DenseDevice())) kernels::LoadGemvBf16StreamKernels();
     linear_ = std::make_unique<FusedLinearRunner>(traits_, *cublaslt_);
   }
@@ -312,8 +313,8 @@ class CudaBackend final : public Backend {
       case GLQ_OP_MATMUL_E8P: {
         const e8p::LinearMeta* list = &meta;
         const uint64_t id = 0;
-        return {linear_->Workspace(&list, &id, 1, q.max_tokens, q.math_mode), linear_->PathName(meta, q.max_tokens),
-                16};
+        return {linear_->Workspace(&list, &id, 1, q.max_tokens, q.math_mode),
+                linear_->PathName(meta, q.max_tokens, q.math_mode), 16};
       }
       case GLQ_OP_RHT_INPUT:
         return {linear_->RhtInputWorkspace(meta, q.max_tokens), "cuda hadamard", 16};

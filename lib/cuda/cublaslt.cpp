@@ -88,6 +88,20 @@ CublasLt::~CublasLt() {
 
 void CublasLt::MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int64_t n, int64_t k, int64_t t,
                             void* workspace, cudaStream_t stream) const {
+  constexpr int32_t kOne = 1, kZero = 0;
+  Multiply({CUBLAS_COMPUTE_32I, CUDA_R_32I, CUDA_R_8I, CUDA_R_32I, &kOne, &kZero}, w, x, out, n, k, t, workspace,
+           stream);
+}
+
+void CublasLt::MultiplyF16(const uint16_t* w, const uint16_t* x, float factor, float* out, int64_t n, int64_t k,
+                           int64_t t, void* workspace, cudaStream_t stream) const {
+  constexpr float kZero = 0;
+  Multiply({CUBLAS_COMPUTE_32F, CUDA_R_32F, CUDA_R_16F, CUDA_R_32F, &factor, &kZero}, w, x, out, n, k, t, workspace,
+           stream);
+}
+
+void CublasLt::Multiply(const Product& product, const void* w, const void* x, void* out, int64_t n, int64_t k,
+                        int64_t t, void* workspace, cudaStream_t stream) const {
   const Functions& f = *functions_;
   // cuBLASLt is column-major: out^T (n x t) = w (n x k) x^T (k x t), with w stored as its transpose.
   struct Objects {
@@ -103,26 +117,32 @@ void CublasLt::MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int6
       if (desc) f.desc_destroy(desc);
     }
   } o{f};
-  Check(f.desc_create(&o.desc, CUBLAS_COMPUTE_32I, CUDA_R_32I), "cublasLtMatmulDescCreate");
+  Check(f.desc_create(&o.desc, product.compute, product.scale), "cublasLtMatmulDescCreate");
   const cublasOperation_t transpose = CUBLAS_OP_T;
   Check(f.desc_set(o.desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)),
         "cublasLtMatmulDescSetAttribute");
   const auto un = static_cast<uint64_t>(n), uk = static_cast<uint64_t>(k), ut = static_cast<uint64_t>(t);
-  Check(f.layout_create(&o.a, CUDA_R_8I, uk, un, k), "cublasLtMatrixLayoutCreate");
-  Check(f.layout_create(&o.b, CUDA_R_8I, uk, ut, k), "cublasLtMatrixLayoutCreate");
-  Check(f.layout_create(&o.c, CUDA_R_32I, un, ut, n), "cublasLtMatrixLayoutCreate");
+  Check(f.layout_create(&o.a, product.input, uk, un, k), "cublasLtMatrixLayoutCreate");
+  Check(f.layout_create(&o.b, product.input, uk, ut, k), "cublasLtMatrixLayoutCreate");
+  Check(f.layout_create(&o.c, product.output, un, ut, n), "cublasLtMatrixLayoutCreate");
   Check(f.preference_create(&o.preference), "cublasLtMatmulPreferenceCreate");
   const size_t bytes = kWorkspaceBytes;
   Check(f.preference_set(o.preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof(bytes)),
         "cublasLtMatmulPreferenceSetAttribute");
+  // Outputs of a group's weights follow one another: rows of a multiple of 16 elements of 4 bytes.
+  const uint32_t alignment = 64;
+  for (const auto attribute :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+    Check(f.preference_set(o.preference, attribute, &alignment, sizeof(alignment)),
+          "cublasLtMatmulPreferenceSetAttribute");
+  }
   cublasLtMatmulHeuristicResult_t choice{};
   int found = 0;
   Check(f.heuristic(handle_, o.desc, o.a, o.b, o.c, o.c, o.preference, 1, &choice, &found),
         "cublasLtMatmulAlgoGetHeuristic");
   if (found == 0) throw Error(GLQ_E_CUBLAS, "cuBLASLt has no algorithm for this product", GLQ_NATIVE_CUBLAS, 0);
-  const int32_t one = 1, zero = 0;
-  Check(f.matmul(handle_, o.desc, &one, w, o.a, x, o.b, &zero, out, o.c, out, o.c, &choice.algo, workspace, bytes,
-                 stream),
+  Check(f.matmul(handle_, o.desc, product.factor, w, o.a, x, o.b, product.zero, out, o.c, out, o.c, &choice.algo,
+                 workspace, bytes, stream),
         "cublasLtMatmul");
 }
 

@@ -25,9 +25,19 @@ class CublasLt {
   // out[t][n] (s32) = sum_k x[t][k] * w[n][k] (s8), all compact row-major; k a multiple of 64, n of 16. Exact.
   void MultiplyInt8(const int8_t* w, const int8_t* x, int32_t* out, int64_t n, int64_t k, int64_t t, void* workspace,
                     cudaStream_t stream) const;
+  // The same in fp16 with fp32 sums: out[t][n] (f32) = factor * sum_k x[t][k] * w[n][k].
+  void MultiplyF16(const uint16_t* w, const uint16_t* x, float factor, float* out, int64_t n, int64_t k, int64_t t,
+                   void* workspace, cudaStream_t stream) const;
 
  private:
   struct Functions;
+  struct Product {
+    cublasComputeType_t compute;
+    cudaDataType_t scale, input, output;
+    const void *factor, *zero;  // of type `scale`
+  };
+  void Multiply(const Product& product, const void* w, const void* x, void* out, int64_t n, int64_t k, int64_t t,
+                void* workspace, cudaStream_t stream) const;
   std::unique_ptr<Functions> functions_;
   cublasLtHandle_t handle_ = nullptr;
   int version_ = 0;

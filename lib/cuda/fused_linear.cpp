@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 
 #include "e8p/layout.h"
@@ -49,8 +50,13 @@ kernels::RhtOutputParams OutputParams(const CudaWeight& w, const Matrix& y) {
 
 }  // namespace
 
-Path FusedLinearRunner::PathOf(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const {
-  return PlanProduct(device_, metas, count, tokens, true, library_.found()).path;
+int64_t FusedLinearRunner::F16From(const e8p::LinearMeta* const* metas, int count, int32_t math_mode) const {
+  return math_mode == GLQ_MATH_FP16_EXPANDED ? F16Tokens(device_, metas, count, library_.found()) : kNeverF16;
+}
+
+ProductPlan FusedLinearRunner::Plan(const e8p::LinearMeta* const* metas, int count, int64_t tokens, bool plain_rows,
+                                    int32_t math_mode) const {
+  return PlanProduct(device_, metas, count, tokens, plain_rows, library_.found(), F16From(metas, count, math_mode));
 }
 
 FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::LinearMeta* const* metas, int count,
@@ -61,9 +67,9 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
   const int64_t in = metas[0]->padded_in;
   int64_t largest_stage = 0, largest_output = 0;
   for (int i = 0; i < count; ++i) largest_stage = std::max(largest_stage, metas[i]->padded_out * in);
-  if (path == Path::kExpand) {
+  if (path == Path::kExpand || path == Path::kExpandF16) {
     // First, where it does not depend on the number of tokens: slices of different sizes share it.
-    l.expanded = cursor.Take<int8_t>(largest_stage);
+    l.expanded = cursor.Take<std::byte>(path == Path::kExpandF16 ? 2 * largest_stage : largest_stage);
     l.library_workspace = cursor.Take<std::byte>(CublasLt::kWorkspaceBytes);
   }
   l.headers = cursor.Take<kernels::TokenHeader>(tokens);
@@ -88,7 +94,7 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
 }
 
 size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const uint64_t* ids, int count,
-                                    int64_t max_tokens, int32_t) const {
+                                    int64_t max_tokens, int32_t math_mode) const {
   if (max_tokens == 0) return 0;
   const int64_t tokens = std::min(max_tokens, kSliceTokens);
   size_t bytes = 0;
@@ -104,11 +110,15 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
     // tokens: sums of several blocks, or y_rht.
     int64_t candidates[kernels::kGemvMaxTokens + 2] = {tokens, std::min(tokens, kExpandTokens - 1)};
     for (int t = 1; t <= kernels::kGemvMaxTokens; ++t) candidates[t + 1] = std::min<int64_t>(tokens, t);
+    // Those of the exact mode always: glq_op_support() does not know the scales that fp16 may not hold.
     for (const int64_t fewer : candidates) {
       for (const bool plain_rows : {true, false}) {
-        const ProductPlan plan = PlanProduct(device_, part, n, fewer, plain_rows, library_.found());
+        const ProductPlan plan = Plan(part, n, fewer, plain_rows, GLQ_MATH_EXACT);
         bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
       }
+    }
+    if (tokens >= F16From(part, n, math_mode)) {
+      bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, Plan(part, n, tokens, true, math_mode)).bytes);
     }
   }
   return bytes;
@@ -147,21 +157,50 @@ void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight*
   kernels::LaunchWgmma(p, plan.wgmma, device_.clusters, stream);
 }
 
+void FusedLinearRunner::MultiplyF16(const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
+                                    bool expand, cudaStream_t stream) const {
+  const int64_t in = weights[0]->meta().padded_in;
+  auto* expanded = reinterpret_cast<uint16_t*>(layout.expanded);
+  float* rows = layout.rows;
+  for (int i = 0; i < count; ++i) {
+    const e8p::LinearMeta& m = weights[i]->meta();
+    const int exponent = F16Exponent(m);
+    if (expand) {
+      kernels::ExpandParams p{};
+      for (size_t s = 0; s < m.stages.size(); ++s) {
+        const bool e81b = m.stages[s].codebook == e8p::Codebook::kE81B;
+        if (e81b) p.e81b_mask |= 1 << s;
+        kernels::SetExpandStage(p.stages[s], weights[i]->stage(static_cast<int>(s)), e81b,
+                                std::ldexp(m.stages[s].k, exponent));
+      }
+      p.tiles = m.padded_out / kernels::kTileRows;
+      p.units = (in + kernels::kUnitCols - 1) / kernels::kUnitCols;
+      p.cols = in;
+      p.out = expanded;
+      kernels::LaunchExpandHalves(p, static_cast<int>(m.stages.size()), device_.multiprocessors, device_.aligned_tables,
+                                  stream);
+    }
+    library_.MultiplyF16(expanded, reinterpret_cast<const uint16_t*>(layout.digits), std::ldexp(1.0f, -exponent), rows,
+                         m.padded_out, in, tokens, layout.library_workspace, stream);
+    rows += tokens * m.padded_out;
+  }
+}
+
 void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count,
                                  const Layout& layout, int64_t tokens, bool expand, cudaStream_t stream) const {
   const int64_t in = weights[0]->meta().padded_in;
   if (plan.path == Path::kExpand) {
+    auto* expanded = reinterpret_cast<int8_t*>(layout.expanded);
     int32_t* z = layout.z;
     for (int i = 0; i < count; ++i) {
       const e8p::LinearMeta& m = weights[i]->meta();
       for (size_t s = 0; s < m.stages.size(); ++s) {
         if (expand) {
           kernels::LaunchExpandInt8(weights[i]->stage(static_cast<int>(s)),
-                                    m.stages[s].codebook == e8p::Codebook::kE81B, m.padded_out, in, layout.expanded,
-                                    stream);
+                                    m.stages[s].codebook == e8p::Codebook::kE81B, m.padded_out, in, expanded, stream);
         }
-        library_.MultiplyInt8(layout.expanded, reinterpret_cast<const int8_t*>(layout.digits), z, m.padded_out, in,
-                              2 * tokens, layout.library_workspace, stream);
+        library_.MultiplyInt8(expanded, reinterpret_cast<const int8_t*>(layout.digits), z, m.padded_out, in, 2 * tokens,
+                              layout.library_workspace, stream);
         z += 2 * tokens * m.padded_out;
       }
     }
@@ -264,11 +303,12 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
 }
 
 void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
-                                 void* workspace, bool transform, bool first_slice, cudaStream_t stream) const {
+                                 void* workspace, int32_t math_mode, bool transform, bool first_slice,
+                                 cudaStream_t stream) const {
   const e8p::LinearMeta* metas[kMaxGroup];
   for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta();
   const int64_t tokens = x.rows;
-  const ProductPlan plan = PlanProduct(device_, metas, count, tokens, transform && IsPlain(x), library_.found());
+  const ProductPlan plan = Plan(metas, count, tokens, transform && IsPlain(x), math_mode);
   const Layout layout = LayOut(workspace, metas, count, tokens, plan);
   const bool dependent = device_.clusters;
 
@@ -276,9 +316,10 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   in.pretransformed = !transform;
   in.digits = layout.digits;
   in.headers = layout.headers;
-  in.layout = plan.path == Path::kExpand  ? kernels::DigitLayout::kRows
-              : plan.path == Path::kWgmma ? kernels::DigitLayout::kUnits
-                                          : kernels::DigitLayout::kTiles;
+  in.layout = plan.path == Path::kExpand      ? kernels::DigitLayout::kRows
+              : plan.path == Path::kExpandF16 ? kernels::DigitLayout::kHalves
+              : plan.path == Path::kWgmma     ? kernels::DigitLayout::kUnits
+                                              : kernels::DigitLayout::kTiles;
   if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
   if (layout.input_buffer != nullptr) {
     kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
@@ -294,6 +335,9 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     MultiplyGemv(plan, weights, count, layout, x, watched, stream);
   } else if (plan.path == Path::kWgmma) {
     MultiplyWgmma(plan, weights, count, layout, tokens, stream);
+  } else if (plan.path == Path::kExpandF16) {
+    // One weight stays expanded from slice to slice.
+    MultiplyF16(weights, count, layout, tokens, first_slice || count > 1, stream);
   } else {
     // One weight of one stage stays expanded from slice to slice.
     Multiply(plan, weights, count, layout, tokens, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
@@ -308,6 +352,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     out.rows = rows;
     out.rows_stride = metas[i]->padded_out;
     out.watched = watched;
+    out.scale_rows = plan.path == Path::kExpandF16;
     out.signed_sums = plan.path == Path::kExpand;
     out.stages = plan.combines() ? 0 : static_cast<int32_t>(metas[i]->stages.size());
     if (rows != nullptr) rows += tokens * metas[i]->padded_out;
@@ -330,17 +375,17 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
 }
 
 void FusedLinearRunner::RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
-                                  void* workspace, bool transform, cudaStream_t stream) const {
+                                  void* workspace, int32_t math_mode, bool transform, cudaStream_t stream) const {
   Matrix part[kMaxGroup];
   for (int64_t first = 0; first < x.rows; first += kSliceTokens) {
     const int64_t n = std::min(kSliceTokens, x.rows - first);
     for (int i = 0; i < count; ++i) part[i] = Rows(y[i], first, n);
-    RunSlice(weights, count, Rows(x, first, n), part, workspace, transform, first == 0, stream);
+    RunSlice(weights, count, Rows(x, first, n), part, workspace, math_mode, transform, first == 0, stream);
   }
 }
 
 void FusedLinearRunner::Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
-                            void* workspace, int32_t, cudaStream_t stream) const {
+                            void* workspace, int32_t math_mode, cudaStream_t stream) const {
   bool done[kMaxGroup] = {};
   for (int i = 0; i < count; ++i) {
     if (done[i]) continue;
@@ -353,14 +398,14 @@ void FusedLinearRunner::Run(const CudaWeight* const* weights, int count, const M
       outputs[n++] = y[j];
       done[j] = true;
     }
-    RunSlices(part, n, x, outputs, workspace, true, stream);
+    RunSlices(part, n, x, outputs, workspace, math_mode, true, stream);
   }
 }
 
-void FusedLinearRunner::Matmul(const CudaWeight& weight, const Matrix& v, const Matrix& z, void* workspace, int32_t,
-                               cudaStream_t stream) const {
+void FusedLinearRunner::Matmul(const CudaWeight& weight, const Matrix& v, const Matrix& z, void* workspace,
+                               int32_t math_mode, cudaStream_t stream) const {
   const CudaWeight* list = &weight;
-  RunSlices(&list, 1, v, &z, workspace, false, stream);
+  RunSlices(&list, 1, v, &z, workspace, math_mode, false, stream);
 }
 
 size_t FusedLinearRunner::RhtInputWorkspace(const e8p::LinearMeta& m, int64_t max_tokens) const {
@@ -411,9 +456,9 @@ void FusedLinearRunner::RhtOutput(const CudaWeight& weight, const Matrix& z, con
   }
 }
 
-std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tokens) const {
+std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tokens, int32_t math_mode) const {
   const e8p::LinearMeta* list = &meta;
-  switch (PathOf(&list, 1, std::max<int64_t>(1, std::min(tokens, kSliceTokens)))) {
+  switch (Plan(&list, 1, std::max<int64_t>(1, std::min(tokens, kSliceTokens)), true, math_mode).path) {
     case Path::kGemv:
       return "cuda mma u8s8 gemv";
     case Path::kGemm:
@@ -422,6 +467,8 @@ std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tok
       return "cuda wgmma u8s8 gemm";
     case Path::kExpand:
       return "cuda int8 expansion and cublaslt";
+    case Path::kExpandF16:
+      return "cuda fp16 expansion and cublaslt";
   }
   return "";
 }
@@ -430,7 +477,7 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const e8p::LinearMeta* list = &meta;
   const uint64_t id = 0;
   const int64_t slice = std::max<int64_t>(1, std::min(tokens, kSliceTokens));
-  const ProductPlan plan = PlanProduct(device_, &list, 1, slice, true, library_.found());
+  const ProductPlan plan = Plan(&list, 1, slice, true, math_mode);
   int64_t bytes = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
   const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks, int cluster) -> std::string {
@@ -445,8 +492,12 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
                                 ? "in every block of the product"
                                 : transform(meta.padded_in, meta.in_blocks, kernels::RhtClusterSize(meta.padded_in));
   const std::string output = transform(meta.padded_out, meta.out_blocks, kernels::OutputClusterSize(meta.padded_out));
-  // Each read or written once, activations of 16 bits.
-  const int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
+  // Each read or written once, activations of 16 bits. An fp16 matrix is written once and read for every slice.
+  int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
+  if (plan.path == Path::kExpandF16) {
+    const int64_t rest = tokens % kSliceTokens >= F16From(&list, 1, math_mode) ? 1 : 0;
+    moved += 2 * meta.padded_in * meta.padded_out * (1 + tokens / kSliceTokens + rest);
+  }
   char floor[64] = "floor: not known";
   if (device_.memory_bytes_per_us > 0) {
     std::snprintf(floor, sizeof(floor), "floor: %.2f us at %.0f GB/s",
@@ -456,8 +507,8 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   std::snprintf(text, sizeof(text),
                 "device: cuda:%d\npath: %s\ninput transform: %s\noutput transform: %s\nweight bytes: %" PRId64
                 "\nbytes moved: %" PRId64 "\n%s\nworkspace bytes: %zu\n",
-                device_.index, PathName(meta, tokens).c_str(), input.c_str(), output.c_str(), bytes, moved, floor,
-                Workspace(&list, &id, 1, tokens, math_mode));
+                device_.index, PathName(meta, tokens, math_mode).c_str(), input.c_str(), output.c_str(), bytes, moved,
+                floor, Workspace(&list, &id, 1, tokens, math_mode));
   return text + cuda::Describe(plan);
 }
 

@@ -33,7 +33,7 @@ class FusedLinearRunner {
   void RhtOutput(const CudaWeight& weight, const Matrix& z, const Matrix& y, void* workspace,
                  cudaStream_t stream) const;
 
-  std::string PathName(const e8p::LinearMeta& meta, int64_t tokens) const;
+  std::string PathName(const e8p::LinearMeta& meta, int64_t tokens, int32_t math_mode) const;
   std::string Describe(const e8p::LinearMeta& meta, int64_t tokens, int32_t math_mode) const;
 
  private:
@@ -48,23 +48,29 @@ class FusedLinearRunner {
     float* input_buffer;   // null if the rows fit a cluster
     float* output_buffer;  // the same for any of the outputs
     float* rows;           // y_rht of all weights, one after another; null unless the product ends with it
-    int8_t* expanded;      // one stage, null unless the path is kExpand
+    std::byte* expanded;   // one stage in int8, one weight in fp16; null unless the path expands
     void* library_workspace;
     size_t bytes;
   };
   Layout LayOut(void* base, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
                 const ProductPlan& plan) const;
-  Path PathOf(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const;
+  ProductPlan Plan(const e8p::LinearMeta* const* metas, int count, int64_t tokens, bool plain_rows,
+                   int32_t math_mode) const;
+  // F16Tokens where the mode allows it.
+  int64_t F16From(const e8p::LinearMeta* const* metas, int count, int32_t math_mode) const;
 
   // One slice of weights that share the transform. `transform`: false for Matmul.
   void RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
-                bool transform, bool first_slice, cudaStream_t stream) const;
+                int32_t math_mode, bool transform, bool first_slice, cudaStream_t stream) const;
   void RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
-                 bool transform, cudaStream_t stream) const;
+                 int32_t math_mode, bool transform, cudaStream_t stream) const;
   void MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
                      int64_t tokens, cudaStream_t stream) const;
   void MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
                     const Matrix& x, bool watched, cudaStream_t stream) const;
+  // `expand`: the weight is not there from the slice before.
+  void MultiplyF16(const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens, bool expand,
+                   cudaStream_t stream) const;
   void Multiply(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
                 int64_t tokens, bool expand, cudaStream_t stream) const;
 

@@ -1,6 +1,7 @@
 #include "cuda/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <iterator>
 
@@ -151,8 +152,12 @@ int TransformChunks(const e8p::LinearMeta& meta, int64_t tokens, bool plain_rows
   return meta.padded_in == kernels::kChunkElements ? 1 : meta.padded_in == 2 * kernels::kChunkElements ? 2 : 0;
 }
 
-WgmmaPlan PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t units,
-                    int64_t tokens) {
+struct WgmmaChoice {
+  WgmmaPlan plan;
+  int64_t cycles;
+};
+WgmmaChoice PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t units,
+                      int64_t tokens) {
   // Cycles on an H200, from its benchmark: a unit of one block; of 256 columns the tensor cores are the bound, of fewer
   // decoding. A cluster's blocks start late and meet in shared memory.
   constexpr int64_t kUnit[] = {750, 950, 800, 1300};
@@ -178,7 +183,34 @@ WgmmaPlan PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* me
       if (best_cost == 0 || cost < best_cost) best_cost = cost, best = plan;
     }
   }
-  return best;
+  return {best, best_cost};
+}
+
+// What expanding to fp16 costs, in cycles of an H200 (1.755 GHz), by its benchmark of cuBLASLt's bf16 product (within
+// 20 % from 512 tokens on). The multiprocessors are taken to be alike elsewhere.
+constexpr double kF16TileCycles = 11.5;    // a column of k of a tile of 128 rows x 128 tokens
+constexpr double kF16ReadBytes = 17.0;     // of the expanded weight, per cycle and multiprocessor
+constexpr double kF16WriteBytes = 13.0;    // the same when it is written
+constexpr double kF16LaunchCycles = 5000;  // a launch that does not overlap its neighbours: expansion, product
+constexpr int64_t kF16Steps[] = {128, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
+
+double F16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
+  double cycles = 0;
+  const double multiprocessors = device.multiprocessors;
+  for (int i = 0; i < count; ++i) {
+    const auto in = static_cast<double>(metas[i]->padded_in), out = static_cast<double>(metas[i]->padded_out);
+    const auto tiles = static_cast<double>(CeilDiv(metas[i]->padded_out, 128) * CeilDiv(tokens, 128));
+    const double compute = std::max(1.0, tiles / multiprocessors) * in * kF16TileCycles;
+    const double read = 2 * in * out / (kF16ReadBytes * multiprocessors);
+    const double write = 2 * in * out / (kF16WriteBytes * multiprocessors);
+    cycles += std::max(compute, read) + write + 2 * kF16LaunchCycles;
+  }
+  return cycles;
+}
+
+bool CanExpandF16(const e8p::LinearMeta& meta) {
+  // Beyond this the exponent, or a product with it, would leave fp32 where the exact mode's would not.
+  return std::abs(F16Exponent(meta)) <= 60;
 }
 
 GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t tokens, bool e81b) {
@@ -212,7 +244,7 @@ bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int6
 }
 
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
-                        bool plain_rows, bool library_product) {
+                        bool plain_rows, bool library_product, int64_t f16_tokens) {
   ProductPlan plan;
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
   const Rows rows = CountRows(metas, count);
@@ -222,7 +254,9 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
           static_cast<int>(metas[i]->padded_out / kernels::kTileRows);
     }
   }
-  if (tokens <= kernels::kGemvMaxTokens) {
+  if (tokens >= f16_tokens) {
+    plan.path = Path::kExpandF16;
+  } else if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;
     const int chunks = TransformChunks(*metas[0], tokens, plain_rows);
     const auto gemv = [&](int in_product) {
@@ -233,7 +267,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = gemv(0);
   } else if (device.wgmma) {
     plan.path = Path::kWgmma;
-    plan.wgmma = PlanWgmma(device, metas, count, units, tokens);
+    plan.wgmma = PlanWgmma(device, metas, count, units, tokens).plan;
   } else if (tokens >= kExpandTokens && library_product) {
     plan.path = Path::kExpand;
   } else {
@@ -242,6 +276,32 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     if (plan.row_tiles_e81b > 0) plan.gemm_e81b = PlanGemm(device, units, plan.row_tiles_e81b, tokens, true);
   }
   return plan;
+}
+
+int F16Exponent(const e8p::LinearMeta& meta) {
+  // The largest integers of the codebooks: 4 * 11 / 4 and 2 * 4 / 2.
+  double largest = 0;
+  for (const e8p::Stage& s : meta.stages) {
+    largest += std::abs(static_cast<double>(s.k)) * (s.codebook == e8p::Codebook::kE8P ? 11 : 4);
+  }
+  return largest == 0 ? 0 : 14 - std::ilogb(largest);
+}
+
+int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product) {
+  if (!library_product || !std::all_of(metas, metas + count, [](const auto* m) { return CanExpandF16(*m); })) {
+    return kNeverF16;
+  }
+  if (!device.wgmma) {
+    // One fp16 product takes about the time of the int8 product of one stage and its two digits.
+    const bool stages = std::any_of(metas, metas + count, [](const auto* m) { return m->stages.size() > 1; });
+    return stages ? kExpandTokens : kNeverF16;
+  }
+  const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
+  for (const int64_t tokens : kF16Steps) {
+    const auto exact = static_cast<double>(PlanWgmma(device, metas, count, units, tokens).cycles);
+    if (F16Cycles(device, metas, count, tokens) < exact) return tokens;
+  }
+  return kNeverF16;
 }
 
 std::string Describe(const ProductPlan& plan) {
@@ -270,6 +330,11 @@ std::string Describe(const ProductPlan& plan) {
         kernels::WgmmaRows(plan.wgmma.columns), plan.wgmma.columns / 2, plan.row_tiles_e8p, plan.row_tiles_e81b,
         plan.wgmma.splits, plan.wgmma.row_blocks * plan.wgmma.splits, plan.wgmma.token_tiles,
         kernels::WgmmaThreads(plan.wgmma.columns));
+  } else if (plan.path == Path::kExpandF16) {
+    std::snprintf(
+        text, sizeof(text),
+        "kernel: expansion to fp16, cuBLASLt fp16 product\nrow tiles: %d E8P, %d E81B\ntokens per slice: %lld\n",
+        plan.row_tiles_e8p, plan.row_tiles_e81b, static_cast<long long>(kSliceTokens));
   } else {
     std::snprintf(
         text, sizeof(text),

@@ -27,10 +27,11 @@ struct DeviceTraits {
 };
 
 enum class Path {
-  kGemv,    // up to 8 tokens: digits in registers
-  kGemm,    // more: decoded weights reused over 16 or 32 tokens
-  kWgmma,   // the same on Hopper, reused over up to 128 tokens
-  kExpand,  // many, where there are no warpgroup MMAs: each stage as int8, then a library product
+  kGemv,       // up to 8 tokens: digits in registers
+  kGemm,       // more: decoded weights reused over 16 or 32 tokens
+  kWgmma,      // the same on Hopper, reused over up to 128 tokens
+  kExpand,     // many, where there are no warpgroup MMAs: each stage as int8, then a library product
+  kExpandF16,  // many, where it is asked for and faster: all stages as one fp16 matrix, then a library product
 };
 
 struct ProductPlan {
@@ -40,7 +41,9 @@ struct ProductPlan {
   kernels::WgmmaPlan wgmma{};
   int row_tiles_e8p = 0, row_tiles_e81b = 0;
   // Whether the product ends with y_rht in fp32, or leaves sums of stages and digits to the output transform.
-  bool combines() const { return path == Path::kWgmma || (path == Path::kGemv && gemv.combine); }
+  bool combines() const {
+    return path == Path::kWgmma || path == Path::kExpandF16 || (path == Path::kGemv && gemv.combine);
+  }
   // Sums that several blocks add to must be cleared first.
   bool adds() const {
     return path == Path::kGemv ? gemv.splits > 1 : path == Path::kGemm && (gemm_e8p.splits > 1 || gemm_e81b.splits > 1);
@@ -58,9 +61,19 @@ inline constexpr int64_t kExpandTokens = 384;
 inline constexpr int64_t kWatchedTokens = 1;
 
 // A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit
-// activations that start at multiples of 16 bytes and are still to be transformed.
+// activations that start at multiples of 16 bytes and are still to be transformed. `f16_tokens`: from how many tokens
+// on the product may be the fp16 one (F16Tokens).
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
-                        bool plain_rows, bool library_product);
+                        bool plain_rows, bool library_product, int64_t f16_tokens);
+
+// The least number of tokens of a slice for which expanding to fp16 is estimated to be faster than the exact mode;
+// kNeverF16 where it never is, or cannot be.
+inline constexpr int64_t kNeverF16 = kSliceTokens + 1;
+int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product);
+
+// The power of two, as an exponent, by which the fp16 matrix is larger than the weight: its largest possible element
+// then lies between 2^14 and 2^15.
+int F16Exponent(const e8p::LinearMeta& meta);
 
 // Whether rows of `dim` elements and these blocks go through one cluster of thread blocks.
 bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int64_t>& blocks);

@@ -204,16 +204,19 @@ struct Scratch {
   glq_workspace workspace;
 };
 
-inline Array FusedLinear(glq_context* context, const glq_tensor* weight, const Array& x, glq_dtype y_dtype) {
+inline Array FusedLinear(glq_context* context, const glq_tensor* weight, const Array& x, glq_dtype y_dtype,
+                         int32_t math_mode = GLQ_MATH_EXACT) {
   glq_e8p_info info = GLQ_E8P_INFO_INIT;
   EXPECT_EQ(glq_e8p_get_info(weight, &info), GLQ_OK);
   const int64_t tokens = x.shape().at(0);
   size_t bytes = 0;
-  EXPECT_EQ(glq_fused_linear_e8p_workspace(context, weight, tokens, nullptr, &bytes), GLQ_OK);
+  glq_launch_opts opts = GLQ_LAUNCH_OPTS_INIT;
+  opts.math_mode = math_mode;
+  EXPECT_EQ(glq_fused_linear_e8p_workspace(context, weight, tokens, &opts, &bytes), GLQ_OK);
   Scratch scratch(bytes);
   Array y(y_dtype, {tokens, info.out_features});
   const glq_view xv = x.view(), yv = y.view();
-  EXPECT_EQ(glq_fused_linear_e8p(context, nullptr, weight, &xv, &yv, &scratch.workspace, nullptr), GLQ_OK)
+  EXPECT_EQ(glq_fused_linear_e8p(context, nullptr, weight, &xv, &yv, &scratch.workspace, &opts), GLQ_OK)
       << LastMessage();
   EXPECT_TRUE(y.GuardsIntact());
   EXPECT_TRUE(scratch.array.GuardsIntact());

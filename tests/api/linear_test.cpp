@@ -211,6 +211,14 @@ TEST_F(Linear, ThreadsAndModesDoNotChangeBytes) {
     const TensorPtr w = MakeWeight(other.get(), b5_.Desc());
     EXPECT_EQ(FusedLinear(other.get(), w.get(), x_, GLQ_DTYPE_F32).values(), want.values()) << threads;
   }
+  // On the CPU the other mode is the exact one.
+  Array many(GLQ_DTYPE_F16, {500, 192});
+  for (int64_t row = 0; row < 500; ++row)
+    std::memcpy(many.as<unsigned char>() + row * 384, x_.as<unsigned char>() + row % x_.shape()[0] * 384, 384);
+  for (const glq_dtype y : {GLQ_DTYPE_F32, GLQ_DTYPE_F16}) {
+    EXPECT_EQ(FusedLinear(context_.get(), w5_.get(), many, y, GLQ_MATH_FP16_EXPANDED).values(),
+              FusedLinear(context_.get(), w5_.get(), many, y).values());
+  }
 }
 
 TEST_F(Linear, ZeroTokensAreFineWithoutAWorkspace) {

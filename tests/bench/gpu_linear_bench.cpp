@@ -22,6 +22,7 @@ const std::vector<Group> kGroups = {
     {"gate-up", {{14336, 4096}, {14336, 4096}}},
 };
 const std::vector<int64_t> kGroupTokens = {1, 8};
+const char* Name(int32_t math_mode) { return math_mode == GLQ_MATH_EXACT ? "exact" : "fp16"; }
 
 struct Settings {
   CommonOptions common;
@@ -45,13 +46,15 @@ class LinearBench {
   static std::vector<std::string> Columns() {
     return {"call",          "shape",    "n",      "k",        "bits",           "tokens",      "us_min",
             "us_median",     "gb_per_s", "bytes",  "floor_us", "share_of_floor", "bf16_us_min", "bf16_us",
-            "ratio_to_bf16", "path",     "kernel", "sets",     "ops_per_graph",  "replays"};
+            "ratio_to_bf16", "path",     "kernel", "sets",     "ops_per_graph",  "replays",     "math"};
   }
 
   void Run() {
     std::printf(
         "\nratio: time over that of the bf16 product; share: floor over time, where the floor is the time the\n"
-        "compulsory bytes (packed weights, x, y) take at the rate of the device copy\n\n");
+        "compulsory bytes (packed weights, x, y) take at the rate of the device copy; \"single fp16\" is the same call "
+        "with\n"
+        "GLQ_MATH_FP16_EXPANDED, where that is another way\n\n");
     for (const Shape& shape : settings_.shapes) {
       for (const int64_t tokens : settings_.tokens) Baseline(shape, tokens);
       for (const int bits : settings_.bits) Singles(shape, bits);
@@ -73,6 +76,7 @@ class LinearBench {
         const double bf16 = BaselineUs(shape, tokens);
         std::printf("\n%-14s %5lld %8s", shape.Name().c_str(), static_cast<long long>(tokens), Number(bf16, 1).c_str());
         for (const int bits : settings_.bits) PrintCell(cells_.at({"single", shape.Name(), bits, tokens}), bf16);
+        PrintF16(shape, tokens, bf16);
       }
     }
     std::printf("\n");
@@ -103,6 +107,21 @@ class LinearBench {
   static void PrintCell(const Cell& cell, double bf16) {
     std::printf(" |%7.1f %3.0f%% %-5s", cell.time.median_us, 100 * cell.floor_us / cell.time.median_us,
                 bf16 < 0 ? "" : Number(cell.time.median_us / bf16, 2).c_str());
+  }
+
+  // A line for GLQ_MATH_FP16_EXPANDED where it was timed.
+  void PrintF16(const Shape& shape, int64_t tokens, double bf16) const {
+    const auto of = [&](int bits) { return cells_.find({"single fp16", shape.Name(), bits, tokens}); };
+    if (std::none_of(settings_.bits.begin(), settings_.bits.end(), [&](int b) { return of(b) != cells_.end(); }))
+      return;
+    std::printf("\n%-14s %5lld %8s", "  fp16 mode", static_cast<long long>(tokens), "");
+    for (const int bits : settings_.bits) {
+      if (of(bits) == cells_.end()) {
+        std::printf(" |%18s", "");
+      } else {
+        PrintCell(of(bits)->second, bf16);
+      }
+    }
   }
 
   double BaselineUs(const Shape& shape, int64_t tokens) const {
@@ -147,12 +166,17 @@ class LinearBench {
       const Rotating x(kActivationSets, tokens, shape.cols, settings_.common.type(), machine_);
       const Rotating y(kActivationSets, tokens, shape.rows, settings_.common.type(), machine_);
       x.Fill(pool_, machine_.stream());
-      const Linear linear(context_, machine_.stream(), {weights[0].get()}, tokens);
-      const Timing timing = MeasureGraph(machine_, settings_.common.timing(), sets, [&](int i) {
-        linear.Run(weights[static_cast<size_t>(i) % weights.size()].get(), x.view(i), y.view(i));
-      });
-      Report("single", shape, shape.Name(), bits, tokens, timing, sets, PlanValue(context_, weights[0], tokens, "path"),
-             PlanValue(context_, weights[0], tokens, "kernel"));
+      for (const int32_t math : {GLQ_MATH_EXACT, GLQ_MATH_FP16_EXPANDED}) {
+        const std::string path = PlanValue(context_, weights[0], tokens, "path", math);
+        // Elsewhere the second mode is the first.
+        if (math != GLQ_MATH_EXACT && path == PlanValue(context_, weights[0], tokens, "path")) continue;
+        const Linear linear(context_, machine_.stream(), {weights[0].get()}, tokens, math);
+        const Timing timing = MeasureGraph(machine_, settings_.common.timing(), sets, [&](int i) {
+          linear.Run(weights[static_cast<size_t>(i) % weights.size()].get(), x.view(i), y.view(i));
+        });
+        Report("single", shape, shape.Name(), bits, tokens, timing, sets, path,
+               PlanValue(context_, weights[0], tokens, "kernel", math), math);
+      }
     }
   }
 
@@ -196,15 +220,17 @@ class LinearBench {
   }
 
   void Report(const std::string& call, const Shape& shape, const std::string& key_shape, int bits, int64_t tokens,
-              const Timing& timing, int sets, const std::string& path, const std::string& kernel) {
+              const Timing& timing, int sets, const std::string& path, const std::string& kernel,
+              int32_t math = GLQ_MATH_EXACT) {
     const auto bytes = static_cast<double>(PackedBytes(shape, bits) + 2 * tokens * (shape.rows + shape.cols));
     const double floor = machine_.FloorUs(bytes), bf16 = BaselineUs(shape, tokens);
     const double ratio = bf16 < 0 ? -1 : timing.median_us / bf16;
-    cells_[{call, key_shape, bits, tokens}] = {timing, floor};
+    const std::string key = math == GLQ_MATH_EXACT ? call : call + " fp16";
+    cells_[{key, key_shape, bits, tokens}] = {timing, floor};
     std::printf(
         "%-18s %-13s bits=%d B=%-5lld %9.2f us (min %9.2f) %6.0f GB/s  floor %8.2f us, share %.3f  bf16 %8s us, ratio "
         "%5s  %s\n",
-        call.c_str(), shape.Name().c_str(), bits, static_cast<long long>(tokens), timing.median_us, timing.min_us,
+        key.c_str(), shape.Name().c_str(), bits, static_cast<long long>(tokens), timing.median_us, timing.min_us,
         bytes / timing.median_us * 1e-3, floor, floor / timing.median_us, Number(bf16, 2).c_str(),
         Number(ratio, 3).c_str(), path.c_str());
     std::fflush(stdout);
@@ -228,7 +254,8 @@ class LinearBench {
               kernel,
               std::to_string(sets),
               std::to_string(timing.ops),
-              std::to_string(timing.replays)});
+              std::to_string(timing.replays),
+              Name(math)});
   }
 
   const Settings& settings_;

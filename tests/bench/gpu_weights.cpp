@@ -95,12 +95,24 @@ Weight MakeWeight(const Context& context, glq_device device, cudaStream_t stream
   return Weight(tensor);
 }
 
-std::string PlanValue(const Context& context, const Weight& weight, int64_t tokens, const std::string& key) {
+namespace {
+
+glq_launch_opts OptionsOf(int32_t math_mode) {
+  glq_launch_opts opts = GLQ_LAUNCH_OPTS_INIT;
+  opts.math_mode = math_mode;
+  return opts;
+}
+
+}  // namespace
+
+std::string PlanValue(const Context& context, const Weight& weight, int64_t tokens, const std::string& key,
+                      int32_t math_mode) {
+  const glq_launch_opts opts = OptionsOf(math_mode);
   size_t needed = 0;
-  Check(glq_fused_linear_e8p_plan(context.get(), weight.get(), tokens, nullptr, nullptr, 0, &needed),
+  Check(glq_fused_linear_e8p_plan(context.get(), weight.get(), tokens, &opts, nullptr, 0, &needed),
         "glq_fused_linear_e8p_plan");
   std::string text(needed, '\0');
-  Check(glq_fused_linear_e8p_plan(context.get(), weight.get(), tokens, nullptr, text.data(), text.size(), &needed),
+  Check(glq_fused_linear_e8p_plan(context.get(), weight.get(), tokens, &opts, text.data(), text.size(), &needed),
         "glq_fused_linear_e8p_plan");
   std::istringstream lines(text.c_str());
   const std::string label = key + ": ";
@@ -110,19 +122,20 @@ std::string PlanValue(const Context& context, const Weight& weight, int64_t toke
   return "";
 }
 
-Linear::Linear(const Context& context, cudaStream_t stream, std::vector<const glq_tensor*> weights, int64_t max_tokens)
-    : context_(context), stream_(stream) {
+Linear::Linear(const Context& context, cudaStream_t stream, std::vector<const glq_tensor*> weights, int64_t max_tokens,
+               int32_t math_mode)
+    : context_(context), stream_(stream), opts_(OptionsOf(math_mode)) {
   size_t bytes = 0;
   for (const glq_tensor* weight : weights) {
     size_t single = 0;
-    Check(glq_fused_linear_e8p_workspace(context.get(), weight, max_tokens, nullptr, &single),
+    Check(glq_fused_linear_e8p_workspace(context.get(), weight, max_tokens, &opts_, &single),
           "glq_fused_linear_e8p_workspace");
     bytes = std::max(bytes, single);
   }
   if (weights.size() > 1) {
     size_t group = 0;
     Check(glq_fused_linear_e8p_group_workspace(context.get(), weights.data(), static_cast<int32_t>(weights.size()),
-                                               max_tokens, nullptr, &group),
+                                               max_tokens, &opts_, &group),
           "glq_fused_linear_e8p_group_workspace");
     bytes = std::max(bytes, group);
   }
@@ -131,11 +144,11 @@ Linear::Linear(const Context& context, cudaStream_t stream, std::vector<const gl
 }
 
 void Linear::Run(const glq_tensor* weight, const glq_view& x, const glq_view& y) const {
-  Check(glq_fused_linear_e8p(context_.get(), stream_, weight, &x, &y, &workspace_, nullptr), "glq_fused_linear_e8p");
+  Check(glq_fused_linear_e8p(context_.get(), stream_, weight, &x, &y, &workspace_, &opts_), "glq_fused_linear_e8p");
 }
 
 void Linear::RunGroup(const glq_tensor* const* weights, const glq_view& x, const glq_view* y, int count) const {
-  Check(glq_fused_linear_e8p_group(context_.get(), stream_, weights, count, &x, y, &workspace_, nullptr),
+  Check(glq_fused_linear_e8p_group(context_.get(), stream_, weights, count, &x, y, &workspace_, &opts_),
         "glq_fused_linear_e8p_group");
 }
 

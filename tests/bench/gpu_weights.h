@@ -47,12 +47,14 @@ Weight MakeWeight(const Context& context, glq_device device, cudaStream_t stream
                   const Shape& shape, int bits, size_t seed);
 
 // One line of the plan of glq_fused_linear_e8p(): the value after "path: " (or another key).
-std::string PlanValue(const Context& context, const Weight& weight, int64_t tokens, const std::string& key);
+std::string PlanValue(const Context& context, const Weight& weight, int64_t tokens, const std::string& key,
+                      int32_t math_mode = GLQ_MATH_EXACT);
 
 // Workspace on the GPU for a weight or a group, and the calls with it.
 class Linear {
  public:
-  Linear(const Context& context, cudaStream_t stream, std::vector<const glq_tensor*> weights, int64_t max_tokens);
+  Linear(const Context& context, cudaStream_t stream, std::vector<const glq_tensor*> weights, int64_t max_tokens,
+         int32_t math_mode = GLQ_MATH_EXACT);
 
   // One weight.
   void Run(const glq_tensor* weight, const glq_view& x, const glq_view& y) const;
@@ -62,6 +64,7 @@ class Linear {
  private:
   const Context& context_;
   cudaStream_t stream_;
+  glq_launch_opts opts_;
   DeviceBuffer buffer_;
   glq_workspace workspace_{};
 };

@@ -11,13 +11,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 import plot_data
-from plot_data import number, ordered
+from plot_data import math, number, ordered
 
 
 def rate_axis(axis, rows, shapes, colors, copy_rate):
     """GB/s of compulsory bytes over the batch, below the roof of the device copy."""
     for shape in shapes:
-        points = [row for row in rows if row["shape"] == shape]
+        points = [row for row in rows if row["shape"] == shape and math(row) == "exact"]
         axis.plot(
             [int(row["tokens"]) for row in points],
             [number(row["gb_per_s"]) for row in points],
@@ -32,16 +32,18 @@ def rate_axis(axis, rows, shapes, colors, copy_rate):
 
 
 def ratio_axis(axis, rows, shapes, colors):
-    """Time over that of the bf16 product."""
+    """Time over that of the bf16 product; dotted in the fp16 mode."""
     for shape in shapes:
-        points = [row for row in rows if row["shape"] == shape and row["ratio_to_bf16"]]
-        axis.plot(
-            [int(row["tokens"]) for row in points],
-            [number(row["ratio_to_bf16"]) for row in points],
-            marker="o",
-            markersize=3,
-            color=colors[shape],
-        )
+        for mode, style in (("exact", "-"), ("fp16", ":")):
+            points = [row for row in rows if row["shape"] == shape and math(row) == mode and row["ratio_to_bf16"]]
+            axis.plot(
+                [int(row["tokens"]) for row in points],
+                [number(row["ratio_to_bf16"]) for row in points],
+                marker="o",
+                markersize=3,
+                linestyle=style,
+                color=colors[shape],
+            )
     axis.axhline(1, color="black", linewidth=1, linestyle="--")
     axis.set_yscale("log")
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 import plot_data
-from plot_data import number, ordered
+from plot_data import math, number, ordered
 
 
 def table(header, rows):
@@ -22,6 +22,8 @@ def show(value, decimals):
 
 
 def linear_cell(row):
+    if row is None:
+        return ""
     cell = f"{number(row['us_median']):.1f} · {100 * number(row['share_of_floor']):.0f} %"
     ratio = number(row["ratio_to_bf16"])
     return cell if ratio is None else f"{cell} · {ratio:.2f}"
@@ -35,12 +37,13 @@ def linear_table(rows, label, labels):
         for tokens in ordered(row["tokens"] for row in rows if label(row) == name):
             found = [cells.get((name, tokens, width)) for width in bits]
             bf16 = next((number(row["bf16_us"]) for row in found if row is not None), None)
-            lines.append([name, tokens, show(bf16, 1)] + ["" if row is None else linear_cell(row) for row in found])
+            lines.append([name, tokens, show(bf16, 1)] + [linear_cell(row) for row in found])
     return table(["N x K", "B", "bf16"] + [f"{width} bits" for width in bits], lines)
 
 
 def linear(rows):
-    single = [row for row in rows if row["call"] == "single"]
+    single = [row for row in rows if row["call"] == "single" and math(row) == "exact"]
+    f16 = [row for row in rows if row["call"] == "single" and math(row) == "fp16"]
     group = [row for row in rows if row["call"] != "single"]
     parts = [
         "Microseconds per call (both transforms included), share of the floor, and time over that of cuBLASLt's bf16\n"
@@ -48,6 +51,12 @@ def linear(rows):
         "times the L2. The floor is the time that the packed weights, x and y take at the rate of the device copy.",
         linear_table(single, lambda row: row["shape"], ordered(row["shape"] for row in single)),
     ]
+    if f16:
+        parts += [
+            "## GLQ_MATH_FP16_EXPANDED",
+            "The same calls with this mode, where it is another way than the exact one.",
+            linear_table(f16, lambda row: row["shape"], ordered(row["shape"] for row in f16)),
+        ]
     if group:
         parts += [
             "## Group calls",
@@ -55,7 +64,7 @@ def linear(rows):
             linear_table(group, lambda row: row["call"], ordered(row["call"] for row in group)),
         ]
     batches = {}
-    for row in single:
+    for row in single + f16:
         batches.setdefault((row["path"], row["bits"]), set()).add(int(row["tokens"]))
     widths = {}
     for (path, bits), tokens in batches.items():

@@ -46,7 +46,7 @@ TEST_P(Width, KernelsSmoke) {
 
 INSTANTIATE_TEST_SUITE_P(Bits, Width, ::testing::Range(2, 9), [](const auto& i) { return std::to_string(i.param); });
 
-TEST(GpuLinear, ExpansionSmoke) { CheckFused({.out = 48, .in = 128, .bits = 3}, {384}); }
+TEST(GpuLinear, ExpansionSmoke) { CheckFused({.out = 48, .in = 192, .bits = 5}, {384, 2100}); }
 
 TEST(GpuLinear, LongRowsSmoke) {
   CheckFused({.out = 16, .in = 32768 + 64, .bits = 2}, {1, 9});
@@ -533,41 +533,6 @@ TEST(GpuLinear, WithoutCublasLt) {
     EXPECT_TRUE(workspace.Intact(GpuStream()));
     EXPECT_TRUE(SameRows(y, got, n)) << n << " tokens";
   }
-}
-
-// The mode may be another arithmetic, but near, and the same in every run.
-TEST(GpuLinear, ExpandedModeIsNear) {
-  const LinearSpec spec{.out = 300, .in = 1000, .bits = 4, .weight_scale = 0.02};
-  const HostLinear linear(spec);
-  const Pair pair(linear);
-  constexpr int64_t kTokens = 600;
-  Image x(GLQ_DTYPE_F16, kTokens, 1000), y(GLQ_DTYPE_F32, kTokens, 300), got(GLQ_DTYPE_F32, kTokens, 300),
-      again(GLQ_DTYPE_F32, kTokens, 300);
-  x.FillNormal(3);
-  CpuFused(pair, x, y);
-  glq_launch_opts opts = GLQ_LAUNCH_OPTS_INIT;
-  opts.math_mode = GLQ_MATH_FP16_EXPANDED;
-  size_t bytes = 0;
-  GLQ_ASSERT_OK(glq_fused_linear_e8p_workspace(GpuContext(), pair.gpu.get(), kTokens, &opts, &bytes));
-  Workspace workspace(bytes);
-  const DeviceImage device_x(x);
-  for (Image* to : {&got, &again}) {
-    const DeviceImage device_y(*to);
-    const glq_view xv = device_x.View(), yv = device_y.View();
-    GLQ_ASSERT_OK(glq_fused_linear_e8p(GpuContext(), GpuStream(), pair.gpu.get(), &xv, &yv,
-                                       workspace.Poisoned(GpuStream()), &opts));
-    device_y.Download(*to, GpuStream());
-    EXPECT_TRUE(workspace.Intact(GpuStream()));
-  }
-  EXPECT_TRUE(SameRows(got, again, kTokens));
-  double error = 0, norm = 0;
-  for (int64_t r = 0; r < kTokens; ++r) {
-    for (int64_t c = 0; c < 300; ++c) {
-      const double e = y.Get<float>(r, c), g = got.Get<float>(r, c);
-      error += (g - e) * (g - e), norm += e * e;
-    }
-  }
-  EXPECT_LT(std::sqrt(error / norm), 2e-3);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "gpu/f16.h"
+
 namespace glq::gpu {
 namespace {
 
@@ -42,6 +44,20 @@ class Builder {
       Add("fused " + spec.Text() + ", " + std::to_string(n) + " tokens", glq_fused_linear_e8p,
           glq_fused_linear_e8p_workspace, weight, Image(GLQ_DTYPE_F16, n, spec.in), Image(GLQ_DTYPE_F16, n, spec.out));
     }
+  }
+
+  void AddF16(int bits, int64_t tokens) {
+    const LinearSpec spec = SmallestF16(context_, bits, tokens);
+    const SharedTensor weight = Weight(spec);
+    const glq_launch_opts opts = F16Options();
+    size_t bytes = 0;
+    Require(glq_fused_linear_e8p_workspace(context_, weight.get(), tokens, &opts, &bytes), "workspace query");
+    Add("fp16 " + spec.Text() + ", " + std::to_string(tokens) + " tokens", Image(GLQ_DTYPE_F16, tokens, spec.in),
+        Image(GLQ_DTYPE_F16, tokens, spec.out), bytes,
+        [weight, opts](glq_context* c, cudaStream_t s, const glq_view* from, const glq_view* to,
+                       const glq_workspace* ws) {
+          return glq_fused_linear_e8p(c, s, weight.get(), from, to, ws, &opts);
+        });
   }
 
   void AddGroup(const std::vector<LinearSpec>& specs, const std::vector<int64_t>& tokens) {
@@ -92,6 +108,9 @@ std::vector<std::unique_ptr<Operation>> MakeOperations(glq_context* context) {
   b.AddFused(long_rows, {3});
   b.AddFused(long_columns, {3});
   b.AddFused(custom, {3, 9});
+  glq_context_info info = GLQ_CONTEXT_INFO_INIT;
+  Require(glq_context_get_info(context, &info), "glq_context_get_info");
+  if (info.cublaslt_version != 0) b.AddF16(8, 400);
   b.AddGroup({{.out = 96, .in = 128, .bits = 2, .seed = 1, .sv_seed = 5},
               {.out = 48, .in = 128, .bits = 3, .seed = 2, .sv_seed = 5},
               {.out = 20, .in = 128, .bits = 2, .seed = 3, .sv_seed = 6}},

@@ -136,6 +136,14 @@ uint16_t ToBf16(float v) {
 
 float FromBf16(uint16_t v) { return std::bit_cast<float>(static_cast<uint32_t>(v) << 16); }
 
+float FromHalf(uint16_t v) {
+  const int exponent = v >> 10 & 31, mantissa = v & 1023;
+  const float a = exponent == 31  ? (mantissa != 0 ? NAN : INFINITY)
+                  : exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                                  : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  return v & 0x8000 ? -a : a;
+}
+
 std::string LinearSpec::Text() const {
   std::ostringstream text;
   text << out << " x " << in << ", " << bits << " bits, padded " << padded_out << " x " << padded_in << ", "

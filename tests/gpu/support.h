@@ -77,6 +77,7 @@ int64_t SizeOf(glq_dtype dtype);
 uint16_t ToHalf(float v);
 uint16_t ToBf16(float v);
 float FromBf16(uint16_t v);
+float FromHalf(uint16_t v);
 
 inline constexpr glq_dtype kFloatTypes[] = {GLQ_DTYPE_F16, GLQ_DTYPE_BF16, GLQ_DTYPE_F32};
 const char* Name(glq_dtype dtype);

@@ -52,6 +52,7 @@ inline void MmaBf16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32
 }
 
 inline uint32_t XorAnd(uint32_t a, uint32_t b, uint32_t mask) { return (a ^ b) & mask; }
+inline uint32_t AndOr(uint32_t a, uint32_t mask, uint32_t bits) { return (a & mask) | bits; }
 
 inline uint8_t* DynamicShared() { return emulator::DynamicShared(); }
 inline uint32_t SharedAddress(const void* p) { return emulator::WindowAddress(p); }
@@ -103,6 +104,7 @@ inline bool AnyNan(const float (&r)[8]) {
 template <typename T>
 void ComputeNow(T&) {}
 
+inline void Store128(void* p, const uint4& v) { *static_cast<uint4*>(p) = v; }
 inline void StoreRelaxed(float* p, float v) { *p = v; }
 inline uint4 LoadRelaxed128(const void* p) { return *static_cast<const uint4*>(p); }
 inline uint32_t ExchangeRelaxed(void* p, uint32_t v) {
