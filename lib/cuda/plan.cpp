@@ -186,24 +186,28 @@ WgmmaChoice PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* 
   return {best, best_cost};
 }
 
-// What expanding to fp16 costs, in cycles of an H200 (1.755 GHz), by its benchmark of cuBLASLt's bf16 product (within
-// 20 % from 512 tokens on). The multiprocessors are taken to be alike elsewhere.
-constexpr double kF16TileCycles = 11.5;    // a column of k of a tile of 128 rows x 128 tokens
-constexpr double kF16ReadBytes = 17.0;     // of the expanded weight, per cycle and multiprocessor
-constexpr double kF16WriteBytes = 13.0;    // the same when it is written
-constexpr double kF16LaunchCycles = 5000;  // a launch that does not overlap its neighbours: expansion, product
+// What expanding to fp16 costs, in cycles of an H200 (1.755 GHz), by its benchmark: 28672 x 8192 and 4096 x 4096, two
+// and four stages, 192 to 2048 tokens, within 10 %. The multiprocessors are taken to be alike elsewhere.
+constexpr double kF16TileCycles = 11;       // of the product: a column of k of a wave of tiles of 128 rows x 128 tokens
+constexpr double kF16ReadBytes = 17;        // of the expanded weight, per cycle and multiprocessor
+constexpr double kF16WeightCycles = 0.076;  // of a multiprocessor, to expand a weight of no stage,
+constexpr double kF16StageCycles = 0.049;   // and each of its stages
+constexpr double kF16LaunchCycles = 5000;   // a launch that does not overlap its neighbours: expansion, product
+constexpr double kF16Gain = 0.95;           // of the exact mode's time, or less, is worth giving up its bytes
 constexpr int64_t kF16Steps[] = {128, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
 
 double F16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
   double cycles = 0;
   const double multiprocessors = device.multiprocessors;
   for (int i = 0; i < count; ++i) {
-    const auto in = static_cast<double>(metas[i]->padded_in), out = static_cast<double>(metas[i]->padded_out);
-    const auto tiles = static_cast<double>(CeilDiv(metas[i]->padded_out, 128) * CeilDiv(tokens, 128));
-    const double compute = std::max(1.0, tiles / multiprocessors) * in * kF16TileCycles;
-    const double read = 2 * in * out / (kF16ReadBytes * multiprocessors);
-    const double write = 2 * in * out / (kF16WriteBytes * multiprocessors);
-    cycles += std::max(compute, read) + write + 2 * kF16LaunchCycles;
+    const auto in = static_cast<double>(metas[i]->padded_in);
+    const double weights = in * static_cast<double>(metas[i]->padded_out) / multiprocessors;
+    const int64_t waves =
+        CeilDiv(CeilDiv(metas[i]->padded_out, 128) * CeilDiv(tokens, 128), int64_t{device.multiprocessors});
+    const double product = std::max(static_cast<double>(waves) * in * kF16TileCycles, 2 * weights / kF16ReadBytes);
+    const double expansion =
+        weights * (kF16WeightCycles + kF16StageCycles * static_cast<double>(metas[i]->stages.size()));
+    cycles += product + expansion + 2 * kF16LaunchCycles;
   }
   return cycles;
 }
@@ -299,7 +303,7 @@ int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* meta
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
   for (const int64_t tokens : kF16Steps) {
     const auto exact = static_cast<double>(PlanWgmma(device, metas, count, units, tokens).cycles);
-    if (F16Cycles(device, metas, count, tokens) < exact) return tokens;
+    if (F16Cycles(device, metas, count, tokens) < kF16Gain * exact) return tokens;
   }
   return kNeverF16;
 }

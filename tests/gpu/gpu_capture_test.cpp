@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <numeric>
 #include <thread>
 
 #include "gpu/operations.h"
@@ -428,9 +429,11 @@ void RunOnThreads(const std::vector<glq_context*>& contexts,
       for (const auto& o : *operations[c]) buffers.push_back(std::make_unique<Buffers>(*o));
       Rng rng(t);
       for (int r = 0; r < rounds; ++r) {
-        std::vector<size_t> order;
-        for (size_t i = 0; i < buffers.size(); ++i)
-          order.push_back((i * 7 + t * 3 + static_cast<size_t>(r)) % buffers.size());
+        std::vector<size_t> order(buffers.size());
+        std::iota(order.begin(), order.end(), size_t{0});
+        for (size_t i = order.size() - 1; i > 0; --i) {
+          std::swap(order[i], order[static_cast<size_t>(rng.Uniform(0, static_cast<int64_t>(i)))]);
+        }
         for (const auto& b : buffers) b->Reset(6, own);
         for (const size_t i : order) {
           if (const auto ok = Ok(buffers[i]->Run(contexts[c], own)); !ok) {
