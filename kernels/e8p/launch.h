@@ -121,8 +121,7 @@ struct DecodeParams {
 };
 void LaunchDecode(const DecodeParams& p, cudaStream_t stream);
 // One stage as int8: four (two) times the weight, [rows][cols], for the int8 library product.
-void LaunchExpandInt8(const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out,
-                      cudaStream_t stream);
+void LaunchExpandInt8(const void* weights, bool e81b, int64_t rows, int64_t cols, int8_t* out, cudaStream_t stream);
 // All stages as fp16, [rows][cols], for the fp16 library product: fp32 sums as in glq_decode_e8p(), rounded once.
 struct ExpandStage {
   const void* weights;
