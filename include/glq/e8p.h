@@ -210,12 +210,12 @@ GLQ_API glq_status glq_fused_linear_e8p_workspace(const glq_context *context, co
  *             from FP32. Must not overlap x or the workspace.
  * @param[in] workspace At least glq_fused_linear_e8p_workspace() bytes; NULL if that is 0.
  * @param[in] opts NULL for defaults.
- * @capture Allowed. Allocates nothing, waits for nothing.
+ * @capture Allowed. Allocates nothing (cuBLASLt, where it is used, on the host), waits for nothing.
  * @determinism #GLQ_MATH_EXACT: the same bytes in every run, for a token alone or in any batch, on every device.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING, #GLQ_E_WORKSPACE_TOO_SMALL,
- *         #GLQ_E_UNSUPPORTED, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
+ *         #GLQ_E_UNSUPPORTED, #GLQ_E_CUBLAS, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_fused_linear_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight,
                                         const glq_view *x, const glq_view *y, const glq_workspace *workspace,
@@ -240,6 +240,8 @@ GLQ_API glq_status glq_fused_linear_e8p_group_workspace(const glq_context *conte
 /**
  * @brief Several linears of one input (query/key/value, gate/up), as glq_fused_linear_e8p() of each, byte for byte.
  *
+ * (With #GLQ_MATH_FP16_EXPANDED the weights that share the transform take the FP16 product together or not at all, so that one of
+ * them may be computed otherwise than alone.)
  * The input is transformed once for weights that share the transform (glq_e8p_info::input_transform_id);
  * widths and output sizes may differ. Two views overlap if they share an element. Column slices of one
  * row-strided buffer (equal row strides) do not overlap, so the outputs of a group may be column ranges of

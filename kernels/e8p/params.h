@@ -100,7 +100,6 @@ struct alignas(16) GemvTile {
 };
 
 struct GemvParams {
-  const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   int32_t tokens;
   int32_t dim;      // padded_in
   int32_t units;    // ceil(dim / 128)
@@ -125,7 +124,6 @@ struct GemvParams {
 };
 
 struct ProductParams {
-  const uint32_t* tables;  // magnitude[256], sign[256], e81b[256]
   const uint8_t* digits;
   int32_t tokens;
   int32_t dim;                    // padded_in

@@ -50,13 +50,17 @@ kernels::RhtOutputParams OutputParams(const CudaWeight& w, const Matrix& y) {
 
 }  // namespace
 
-int64_t FusedLinearRunner::F16From(const e8p::LinearMeta* const* metas, int count, int32_t math_mode) const {
-  return math_mode == GLQ_MATH_FP16_EXPANDED ? F16Tokens(device_, metas, count, library_.found()) : kNeverF16;
+bool FusedLinearRunner::TakesF16(const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                                 int32_t math_mode) const {
+  // Few tokens do not ask: the answer takes the host some microseconds.
+  return math_mode == GLQ_MATH_FP16_EXPANDED && tokens >= kF16LeastTokens &&
+         tokens >= F16Tokens(device_, metas, count, library_.found());
 }
 
 ProductPlan FusedLinearRunner::Plan(const e8p::LinearMeta* const* metas, int count, int64_t tokens, bool plain_rows,
                                     int32_t math_mode) const {
-  return PlanProduct(device_, metas, count, tokens, plain_rows, library_.found(), F16From(metas, count, math_mode));
+  return PlanProduct(device_, metas, count, tokens, plain_rows, library_.found(),
+                     TakesF16(metas, count, tokens, math_mode));
 }
 
 FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::LinearMeta* const* metas, int count,
@@ -117,7 +121,7 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
         bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
       }
     }
-    if (tokens >= F16From(part, n, math_mode)) {
+    if (TakesF16(part, n, tokens, math_mode)) {
       bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, Plan(part, n, tokens, true, math_mode)).bytes);
     }
   }
@@ -495,7 +499,7 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   // Each read or written once, activations of 16 bits. An fp16 matrix is written once and read for every slice.
   int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
   if (plan.path == Path::kExpandF16) {
-    const int64_t rest = tokens % kSliceTokens >= F16From(&list, 1, math_mode) ? 1 : 0;
+    const int64_t rest = TakesF16(&list, 1, tokens % kSliceTokens, math_mode) ? 1 : 0;
     moved += 2 * meta.padded_in * meta.padded_out * (1 + tokens / kSliceTokens + rest);
   }
   char floor[64] = "floor: not known";

@@ -56,8 +56,8 @@ class FusedLinearRunner {
                 const ProductPlan& plan) const;
   ProductPlan Plan(const e8p::LinearMeta* const* metas, int count, int64_t tokens, bool plain_rows,
                    int32_t math_mode) const;
-  // F16Tokens where the mode allows it.
-  int64_t F16From(const e8p::LinearMeta* const* metas, int count, int32_t math_mode) const;
+  // Whether the mode and the number of tokens ask for the fp16 product.
+  bool TakesF16(const e8p::LinearMeta* const* metas, int count, int64_t tokens, int32_t math_mode) const;
 
   // One slice of weights that share the transform. `transform`: false for Matmul.
   void RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,

@@ -194,7 +194,7 @@ constexpr double kF16WeightCycles = 0.076;  // of a multiprocessor, to expand a 
 constexpr double kF16StageCycles = 0.049;   // and each of its stages
 constexpr double kF16LaunchCycles = 5000;   // a launch that does not overlap its neighbours: expansion, product
 constexpr double kF16Gain = 0.95;           // of the exact mode's time, or less, is worth giving up its bytes
-constexpr int64_t kF16Steps[] = {128, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
+constexpr int64_t kF16Steps[] = {kF16LeastTokens, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
 
 double F16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
   double cycles = 0;
@@ -248,7 +248,7 @@ bool FitsCluster(const DeviceTraits& device, int64_t dim, const std::vector<int6
 }
 
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
-                        bool plain_rows, bool library_product, int64_t f16_tokens) {
+                        bool plain_rows, bool library_product, bool f16_product) {
   ProductPlan plan;
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
   const Rows rows = CountRows(metas, count);
@@ -258,7 +258,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
           static_cast<int>(metas[i]->padded_out / kernels::kTileRows);
     }
   }
-  if (tokens >= f16_tokens) {
+  if (f16_product) {
     plan.path = Path::kExpandF16;
   } else if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;

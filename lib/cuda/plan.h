@@ -61,14 +61,15 @@ inline constexpr int64_t kExpandTokens = 384;
 inline constexpr int64_t kWatchedTokens = 1;
 
 // A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit
-// activations that start at multiples of 16 bytes and are still to be transformed. `f16_tokens`: from how many tokens
-// on the product may be the fp16 one (F16Tokens).
+// activations that start at multiples of 16 bytes and are still to be transformed. `f16_product`: whether
+// the caller takes the fp16 one (F16Tokens).
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
-                        bool plain_rows, bool library_product, int64_t f16_tokens);
+                        bool plain_rows, bool library_product, bool f16_product);
 
 // The least number of tokens of a slice for which expanding to fp16 is estimated to be faster than the exact mode;
 // kNeverF16 where it never is, or cannot be.
 inline constexpr int64_t kNeverF16 = kSliceTokens + 1;
+inline constexpr int64_t kF16LeastTokens = 128;  // it is never less
 int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product);
 
 // The power of two, as an exponent, by which the fp16 matrix is larger than the weight: its largest possible element

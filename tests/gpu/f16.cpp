@@ -1,8 +1,5 @@
 #include "gpu/f16.h"
 
-#include <cstdio>
-#include <cstdlib>
-
 namespace glq::gpu {
 
 glq_launch_opts F16Options() {
@@ -20,16 +17,14 @@ bool TakesF16(const glq_context* context, const glq_tensor* weight, int64_t toke
   return std::string(text).find("fp16 expansion") != std::string::npos;
 }
 
-LinearSpec SmallestF16(glq_context* context, int bits, int64_t tokens) {
+std::optional<LinearSpec> SmallestF16(glq_context* context, int bits, int64_t tokens) {
   constexpr int64_t kShapes[][2] = {{64, 128}, {128, 512}, {256, 2048}, {2048, 1024}, {4096, 4096}};
   for (const auto& [out, in] : kShapes) {
     const LinearSpec spec{.out = out, .in = in, .bits = bits};
     const HostLinear linear(spec);
     if (TakesF16(context, MakeWeight(context, linear.desc(), GpuStream()).get(), tokens)) return spec;
   }
-  std::fprintf(stderr, "no shape takes GLQ_MATH_FP16_EXPANDED at %d bits and %lld tokens\n", bits,
-               static_cast<long long>(tokens));
-  std::exit(1);
+  return std::nullopt;
 }
 
 }  // namespace glq::gpu

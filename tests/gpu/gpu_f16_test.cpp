@@ -86,7 +86,7 @@ TEST(GpuF16, LibraryIsThereSmoke) {
 class Width : public ::testing::TestWithParam<int> {};
 
 TEST_P(Width, NearSmoke) {
-  LinearSpec spec = SmallestF16(GpuContext(), GetParam(), kTokens);
+  LinearSpec spec = SmallestF16(GpuContext(), GetParam(), kTokens).value();
   CheckNear(spec, kTokens, {.y = GLQ_DTYPE_F32});
   spec.out -= 5, spec.in -= 3, spec.bias = GLQ_DTYPE_F16, spec.su = Signs::kReal, spec.sv = Signs::kReal;
   CheckNear(spec, kTokens, {.x = GLQ_DTYPE_BF16, .y = GLQ_DTYPE_BF16});
@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Bits, Width, ::testing::Values(3, 4, 5, 6, 7, 8),
 
 // A missing last k tile, and block lists that are transformed in global memory.
 TEST(GpuF16, BlockListsSmoke) {
-  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   spec.in_blocks = {spec.in / 2, spec.in / 2}, spec.out_blocks = {spec.out / 2, spec.out / 4, spec.out / 4};
   CheckNear(spec, kTokens);
   spec.in_blocks = {}, spec.in += 64;
@@ -107,7 +107,7 @@ TEST(GpuF16, BlockListsSmoke) {
 }
 
 TEST(GpuF16, TypesAndLayoutsSmoke) {
-  const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   for (const glq_dtype type : kFloatTypes) {
     CheckNear(spec, kTokens,
               {.x = type, .y = type, .x_stride = spec.in + 3, .y_stride = spec.out + 5, .x_offset = 1, .y_offset = 3});
@@ -134,13 +134,13 @@ TEST(GpuF16, ManyRowsSmoke) {
 
 // The weight stays expanded from slice to slice; the last slice may be too short for it.
 TEST(GpuF16, SlicesSmoke) {
-  for (const int64_t tokens : {2048 + 2048, 2048 + 3}) CheckNear(SmallestF16(GpuContext(), 8, 2048), tokens);
+  for (const int64_t tokens : {2048 + 2048, 2048 + 3}) CheckNear(SmallestF16(GpuContext(), 8, 2048).value(), tokens);
 }
 
 // NaN exactly where the exact mode has it, zero rows equal, neighbours untouched.
 TEST(GpuF16, SpecialRowsSmoke) {
   constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
-  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   spec.bias = GLQ_DTYPE_F32;
   for (const bool in_cluster : {true, false}) {
     if (!in_cluster)
@@ -184,7 +184,7 @@ TEST(GpuF16, SpecialRowsSmoke) {
 
 // Activations and weights of any size keep their precision: scales are powers of two and a factor per row.
 TEST(GpuF16, ScalesSmoke) {
-  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   for (const double scale : {-0.5, 1e-9, 3e9}) {
     spec.weight_scale = scale;
     for (const float x_scale : {1e-25f, 1e20f}) CheckNear(spec, kTokens, {.x = GLQ_DTYPE_F32, .x_scale = x_scale});
@@ -194,7 +194,7 @@ TEST(GpuF16, ScalesSmoke) {
 // Elementwise, with the bound of the worst case: |error| <= sum_j |w_j v_j| (2^-10 + 2^-22), for the sums of fp32 and
 // what fp16 loses below its normal range an eighth more, and the exact mode's own m / 65278 * sum_j |w_j|.
 TEST(GpuF16, MatmulSmoke) {
-  const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   const HostLinear linear(spec);
   const Pair pair(linear);
   Image v(GLQ_DTYPE_F32, kTokens, spec.in), w(GLQ_DTYPE_F32, spec.out, spec.in);
@@ -232,7 +232,7 @@ TEST(GpuF16, MatmulSmoke) {
 // Batches large enough for it alone and in the group, whose plans are not the same.
 TEST(GpuF16, GroupSmoke) {
   constexpr int64_t kBatch = 1100;
-  LinearSpec first = SmallestF16(GpuContext(), 8, kTokens);
+  LinearSpec first = SmallestF16(GpuContext(), 8, kTokens).value();
   first.sv_seed = 9;
   LinearSpec second = first, other = first;
   second.bits = 7, second.out += 16, second.seed = 2;
@@ -278,7 +278,7 @@ TEST(GpuF16, GroupSmoke) {
 
 // Where the mode is not taken it is the exact one to the byte: one stage, few tokens, scales that fp16 cannot follow.
 TEST(GpuF16, ElsewhereExactSmoke) {
-  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   const auto check = [](const LinearSpec& s, int64_t tokens) {
     SCOPED_TRACE(s.Text());
     const HostLinear linear(s);
@@ -300,7 +300,7 @@ TEST(GpuF16, ElsewhereExactSmoke) {
 }
 
 TEST(GpuF16, WorkspaceSmoke) {
-  const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens);
+  const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   const HostLinear linear(spec);
   const Tensor weight = MakeWeight(GpuContext(), linear.desc(), GpuStream());
   const glq_launch_opts opts = F16Options();

@@ -47,7 +47,9 @@ class Builder {
   }
 
   void AddF16(int bits, int64_t tokens) {
-    const LinearSpec spec = SmallestF16(context_, bits, tokens);
+    const std::optional<LinearSpec> found = SmallestF16(context_, bits, tokens);
+    if (!found) return;
+    const LinearSpec& spec = *found;
     const SharedTensor weight = Weight(spec);
     const glq_launch_opts opts = F16Options();
     size_t bytes = 0;
