@@ -14,7 +14,8 @@
 // The 16-row sums of the warps meet in shared memory by integer atomics (exact in any order), and leave it once per
 // chunk of tiles:
 //
-//   combined    a block has all of k and all stages of its rows: y_rht in fp32 (numerics: steps 5 and 6)
+//   combined    a block has all of k and all stages of its rows: y_rht in fp32 (numerics: steps 5 and 6); of one token
+//               it is watched: cleared first, and taken by the output transform element by element as it is stored
 //   otherwise   the sums themselves, added atomically where k is split over blocks
 //
 // Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is a little more than
