@@ -306,7 +306,8 @@ pub type glq_release_fn = ::core::option::Option<
 ///The exact contract: same bytes on every device and for every batch size.
 pub const GLQ_MATH_EXACT: glq_math_mode = 0;
 /**May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one
-device, close to but not equal to GLQ_MATH_EXACT. Where it would not be faster, it is GLQ_MATH_EXACT.*/
+device with one cuBLASLt, close to but not equal to GLQ_MATH_EXACT; a row's may depend on the number of rows. Where it
+is not expected to be faster, and without cuBLASLt, it is GLQ_MATH_EXACT.*/
 pub const GLQ_MATH_FP16_EXPANDED: glq_math_mode = 1;
 ///Arithmetic of a product; glq_launch_opts::math_mode.
 pub type glq_math_mode = i32;
@@ -1837,7 +1838,7 @@ from FP32. Must not overlap x or the workspace.
 * `workspace`: At least glq_fused_linear_e8p_workspace() bytes; NULL if that is 0.
 * `opts`: NULL for defaults.
 
-Capture: Allowed. Allocates nothing, waits for nothing.
+Capture: Allowed. Allocates nothing (cuBLASLt, where it is used, on the host), waits for nothing.
 
 Determinism: GLQ_MATH_EXACT: the same bytes in every run, for a token alone or in any batch, on every device.
 
@@ -1845,7 +1846,7 @@ May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
 GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
-GLQ_E_UNSUPPORTED, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
+GLQ_E_UNSUPPORTED, GLQ_E_CUBLAS, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
     pub fn glq_fused_linear_e8p(
         context: *mut glq_context,
         stream: glq_stream,
@@ -1878,6 +1879,8 @@ Returns: As glq_fused_linear_e8p_workspace().*/
     ) -> glq_status;
     /**Several linears of one input (query/key/value, gate/up), as glq_fused_linear_e8p() of each, byte for byte.
 
+(With GLQ_MATH_FP16_EXPANDED the weights that share the transform take the FP16 product together or not at all, so that one of
+them may be computed otherwise than alone.)
 The input is transformed once for weights that share the transform (glq_e8p_info::input_transform_id);
 widths and output sizes may differ. Two views overlap if they share an element. Column slices of one
 row-strided buffer (equal row strides) do not overlap, so the outputs of a group may be column ranges of

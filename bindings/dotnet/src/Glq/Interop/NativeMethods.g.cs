@@ -775,12 +775,12 @@ namespace Glq.Interop
         /// <param name="opts">NULL for defaults.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
-        /// GLQ_E_UNSUPPORTED, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
+        /// GLQ_E_UNSUPPORTED, GLQ_E_CUBLAS, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>A row of x with NaN or infinity (before or after its transform) gives a row of canonical
         /// quiet NaN and does not touch other rows. With 0 tokens it succeeds, queues nothing, and the workspace may be
-        /// NULL.</para><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism:
-        /// GLQ_MATH_EXACT: the same bytes in every run, for a token alone or in any batch, on every
-        /// device.</para><para>Any number of threads may call this at once.</para></remarks>
+        /// NULL.</para><para>Capture: Allowed. Allocates nothing (cuBLASLt, where it is used, on the host), waits for
+        /// nothing.</para><para>Determinism: GLQ_MATH_EXACT: the same bytes in every run, for a token alone or in any
+        /// batch, on every device.</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -840,12 +840,13 @@ namespace Glq.Interop
         /// <param name="workspace">At least glq_fused_linear_e8p_group_workspace() bytes.</param>
         /// <param name="opts">NULL for defaults.</param>
         /// <returns>As glq_fused_linear_e8p().</returns>
-        /// <remarks><para>The input is transformed once for weights that share the transform
-        /// (glq_e8p_info::input_transform_id); widths and output sizes may differ. Two views overlap if they share an
-        /// element. Column slices of one row-strided buffer (equal row strides) do not overlap, so the outputs of a
-        /// group may be column ranges of one matrix.</para><para>Capture: Allowed. Allocates nothing, waits for
-        /// nothing.</para><para>Determinism: As glq_fused_linear_e8p().</para><para>Any number of threads may call this
-        /// at once.</para></remarks>
+        /// <remarks><para>(With GLQ_MATH_FP16_EXPANDED the weights that share the transform take the FP16 product
+        /// together or not at all, so that one of them may be computed otherwise than alone.) The input is transformed
+        /// once for weights that share the transform (glq_e8p_info::input_transform_id); widths and output sizes may
+        /// differ. Two views overlap if they share an element. Column slices of one row-strided buffer (equal row
+        /// strides) do not overlap, so the outputs of a group may be column ranges of one matrix.</para><para>Capture:
+        /// Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: As
+        /// glq_fused_linear_e8p().</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
