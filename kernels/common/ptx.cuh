@@ -165,11 +165,10 @@ __device__ __forceinline__ uint4 LoadRelaxed128(const void* p) {
                : "memory");
   return v;
 }
-// Stores a word and gives the one before: when that is there, the store has been performed.
-__device__ __forceinline__ uint32_t ExchangeRelaxed(void* p, uint32_t v) {
-  uint32_t old;
-  asm volatile("atom.relaxed.gpu.global.exch.b32 %0, [%1], %2;" : "=r"(old) : "l"(p), "r"(v) : "memory");
-  return old;
+__device__ __forceinline__ uint32_t LoadRelaxed32(const void* p) {
+  uint32_t v;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+  return v;
 }
 
 // Programmatic dependent launch (sm_90): wait for the kernels before this one in the stream to finish and

@@ -336,35 +336,33 @@ __device__ __forceinline__ void FlushRows(const GemvParams& p, const int32_t* su
   }
 }
 
-// Before the output transform may start to watch: none of the rows are there. By one warp, all at once; what it finds
-// is returned: when that has come, the stores have been performed.
-__device__ __forceinline__ uint32_t ClearRows(const GemvTile* tiles, int count, int tokens, int lane) {
+// Before the output transform may start to watch: none of the token's rows are there. By one warp, all at once. Each
+// word is read again, from the L2 as it was stored there: when they have come, the stores have been performed. All
+// ones.
+__device__ __forceinline__ uint32_t ClearRows(const GemvTile* tiles, int count, int lane) {
   constexpr int kAtOnce = 8;
   const int rows = count * kTileRows;
-  uint32_t found = 0;
+  uint32_t found = kRowNotThere;
 #pragma unroll 1
-  for (int token = 0; token < tokens; ++token) {
-#pragma unroll 1
-    for (int first = lane; first < rows; first += 32 * kAtOnce) {
-      uint32_t words[kAtOnce] = {};
+  for (int first = lane; first < rows; first += 32 * kAtOnce) {
+    uint32_t words[kAtOnce];
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const int row = first + 32 * i;
-        if (row >= rows) continue;
-        const GemvTile& tile = tiles[row / kTileRows];
-        float* to = static_cast<float*>(tile.to) + row % kTileRows + static_cast<int64_t>(token) * tile.padded_out;
-        words[i] = ptx::ExchangeRelaxed(to, kRowNotThere);
-      }
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) found |= words[i];
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int row = first + 32 * i;
+      words[i] = kRowNotThere;
+      if (row >= rows) continue;
+      float* to = static_cast<float*>(tiles[row / kTileRows].to) + row % kTileRows;
+      ptx::StoreRelaxed(to, __uint_as_float(kRowNotThere));
+      words[i] = ptx::LoadRelaxed32(to);
     }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) found &= words[i];
   }
   return found;
 }
-// ... and lets it start. The condition makes this wait for the stores. Where memory held nothing but the word that
-// fails it, the output transform starts when this kernel has ended.
+// ... and lets it start; were a word something else, it would start when this kernel has ended.
 __device__ __forceinline__ void LetWatcherStart(uint32_t found) {
-  if (__any_sync(0xFFFFFFFFu, found != 0xFFBADF00u)) ptx::LetSuccessorStart();
+  if (__all_sync(0xFFFFFFFFu, found == kRowNotThere)) ptx::LetSuccessorStart();
 }
 
 // A chunk's sums as they are, where k is split over blocks or a codebook is left to another launch.
@@ -411,7 +409,7 @@ __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 
   for (int c = 0; c < kChunks; ++c) x[c] = static_cast<const uint4*>(p.x)[c * kChunkThreads + t];
   const bool clears = p.watched && t >= kThreads - 32;
   uint32_t found = 0;
-  if (clears) found = ClearRows(tiles, tile_count, 1, t & 31);
+  if (clears) found = ClearRows(tiles, tile_count, t & 31);
   float r[kChunks][kChunkRegs];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -530,7 +528,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     digits_from = to;
   } else {
     ptx::WaitForPredecessor();
-    if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, p.tokens, lane);
+    if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, lane);
   }
   if (kChunks == 0 && p.combine && t < p.tokens) {
     front.scales[t] = LoadTokenScale(p.headers[t]);

@@ -121,7 +121,7 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
   if (kCluster == 1 || begin < dim) {
     const bool whole = begin + kChunk <= dim;
     ChunkFwht(r, shared.pass, begin, dim, whole, t);
-    if (!whole && !IsInOneBlock(chunk, dim)) ScalePartial(r, chunk, t, dim);
+    if (!IsInOneBlock(chunk, dim)) ScalePartial(r, chunk, t, dim);
   }
   if constexpr (kCluster == 1) {
     const float scale = ChunkScale(chunk, dim);

@@ -130,7 +130,7 @@ inline uint32_t __ballot_sync(uint32_t, bool v) {
   });
   return result;
 }
-inline int __any_sync(uint32_t mask, bool v) { return __ballot_sync(mask, v) != 0; }
+inline int __all_sync(uint32_t mask, bool v) { return __ballot_sync(mask, v) == 0xFFFFFFFFu; }
 template <typename T>
 T EmulatedShuffle(T v, int from) {
   T result{};
