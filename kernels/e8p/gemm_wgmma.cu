@@ -5,13 +5,14 @@
 //           kColumns / 2 tokens in two digits; one split of k
 //
 //              k ->    unit (128 columns)      next unit ...
-//   warp 0, 16 rows    [16 bytes a lane]       read from global memory kAhead units ahead, decoded to A fragments
+//   warp 0, 16 rows    [16 bytes a lane]       read from global memory a lap of kAhead units ahead, decoded to A fragments
 //   warp 1             [16 bytes a lane]
 //   ...
 //   columns            [kColumns x 128 bytes]  a ring of kRing slots, filled by bulk copies of contiguous memory
 //
-// A unit is four k steps of 32: low and high nibbles of its two k tiles. While the tensor cores work on one k tile the
-// warp decodes the next into other registers. All stages of the weight are done one after another by the same block,
+// A unit is four k steps of 32: low and high nibbles of its two k tiles, as bytes of 16 times their value, so that the
+// high ones stay where they are and the low ones move up by a multiplication, which the busy integer pipe does not do.
+// While the tensor cores work on one k tile the warp decodes the next into other registers. All stages of the weight are done one after another by the same block,
 // which ends each with numerics' steps 5 and 6 in registers, so that what leaves is y_rht in fp32 and not sums of every
 // stage and digit.
 //
@@ -107,26 +108,26 @@ __device__ __forceinline__ void LoadFirstUnits(const WeightStream& s, int count,
   }
 }
 
-// k tile kTile of a unit to the A fragments of two k steps.
+// k tile kTile of a unit to the A fragments of two k steps: 16 times the nibbles, as bytes.
 template <bool kE81b, int kTile>
 __device__ __forceinline__ void DecodeTile(const Decoder& decoder, const uint4& w, uint32_t (&low)[4],
                                            uint32_t (&high)[4]) {
-  uint32_t u[4];
+  constexpr uint32_t kHigh = 0xF0F0F0F0u;
   if constexpr (kE81b) {
     const uint32_t codes = kTile == 0 ? w.x : w.y;
-    u[0] = decoder.E81b<0>(codes), u[1] = decoder.E81b<1>(codes), u[2] = decoder.E81b<2>(codes),
-    u[3] = decoder.E81b<3>(codes);
+    const uint32_t u[4] = {decoder.E81b<0>(codes), decoder.E81b<1>(codes), decoder.E81b<2>(codes),
+                           decoder.E81b<3>(codes)};
+#pragma unroll
+    for (int s = 0; s < 4; ++s) low[s] = (u[s] * 16) & kHigh, high[s] = u[s] & kHigh;
   } else {
     const uint32_t rows = kTile == 0 ? w.x : w.z, signs = kTile == 0 ? w.y : w.w;
-    const Decoder::Pair pairs[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs),
-                                    decoder.E8p<2>(rows, signs), decoder.E8p<3>(rows, signs)};
+    const Decoder::Pair u[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs), decoder.E8p<2>(rows, signs),
+                                decoder.E8p<3>(rows, signs)};
 #pragma unroll
-    for (int s = 0; s < 4; ++s) u[s] = pairs[s].row ^ pairs[s].sign;
-  }
-#pragma unroll
-  for (int s = 0; s < 4; ++s) {
-    low[s] = u[s] & 0x0F0F0F0Fu;
-    high[s] = (u[s] >> 4) & 0x0F0F0F0Fu;
+    for (int s = 0; s < 4; ++s) {
+      low[s] = ((u[s].row ^ u[s].sign) * 16) & kHigh;
+      high[s] = ptx::XorAnd(u[s].row, u[s].sign, kHigh);
+    }
   }
 }
 
@@ -153,40 +154,65 @@ struct Lap {
   }
 };
 
-// All units of one stage: sums = U * digits. `digits`: descriptor of the ring's first slot.
+// What MultiplyLap works on besides registers: addresses of barriers and the ring's first descriptor.
+struct Ring {
+  uint32_t digits, full, empty;
+};
+
+// A lap of kAhead units whose weights are in `now`; those of the next lap go to `next`, all at once behind the first
+// wait for `now`: the loads of a warp are waited for together, and so they all have a lap's time.
 template <typename T, bool kE81b>
-__device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const WeightStream& stream, int count,
-                                              uint32_t digits, uint32_t full, uint32_t empty, Lap& lap,
-                                              uint4 (&ahead)[T::kAhead], int (&sums)[T::kColumns / 8][4]) {
+__device__ __forceinline__ void MultiplyLap(const Decoder& decoder, const uint8_t* from, int left, const Ring& ring,
+                                            Lap& lap, uint32_t& previous, const uint4 (&now)[T::kAhead],
+                                            uint4 (&next)[T::kAhead], int (&sums)[T::kColumns / 8][4]) {
   constexpr int kAhead = T::kAhead, kBytes = kE81b ? kUnitBytesE81b : kUnitBytesE8p;
   const bool first_lane = (threadIdx.x & 31) == 0;
+  const uint32_t digits = ring.digits + static_cast<uint32_t>(lap.index) * ptx::WgmmaOffset(kAhead * T::kSlotBytes);
+  const uint32_t full = ring.full + static_cast<uint32_t>(lap.index) * kAhead * 8, to_empty = ring.empty - ring.full;
+#pragma unroll
+  for (int a = 0; a < kAhead; ++a) {
+    if (a > 0 && a >= left) {  // slots that stay empty, so that a stage starts with a lap
+      ptx::BarrierWait(full + a * 8, lap.phase);
+      if (first_lane) ptx::BarrierArrive(full + a * 8 + to_empty);
+      continue;
+    }
+    uint32_t fragments[2][2][4];  // [k tile][low, high]
+    DecodeTile<kE81b, 0>(decoder, now[a], fragments[0][0], fragments[0][1]);
+    ptx::BarrierWait(full + a * 8, lap.phase);
+    MultiplyTile(sums, fragments[0][0], fragments[0][1], digits + ptx::WgmmaOffset(a * T::kSlotBytes));
+    if (first_lane && previous != 0) ptx::BarrierArrive(previous);
+    if (a == 0) {
+#pragma unroll
+      for (int b = 0; b < kAhead; ++b) {
+        if (b + kAhead < left) next[b] = LoadUnit<kE81b>(from + b * kBytes);
+      }
+    }
+    DecodeTile<kE81b, 1>(decoder, now[a], fragments[1][0], fragments[1][1]);
+    MultiplyTile(sums, fragments[1][0], fragments[1][1], digits + ptx::WgmmaOffset(a * T::kSlotBytes + 64));
+    previous = full + a * 8 + to_empty;
+  }
+  lap.Next<T>();
+}
+
+// All units of one stage, one at least: sums = U * digits. `first`: the weights of the first lap.
+template <typename T, bool kE81b>
+__device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const WeightStream& stream, int count,
+                                              const Ring& ring, Lap& lap, uint4 (&first)[T::kAhead],
+                                              int (&sums)[T::kColumns / 8][4]) {
+  constexpr int kLapBytes = T::kAhead * (kE81b ? kUnitBytesE81b : kUnitBytesE8p);
 #pragma unroll
   for (int j = 0; j < T::kColumns / 8; ++j) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) sums[j][i] = 0;
   }
-  const uint8_t* next = stream.at + kAhead * kBytes;
+  const uint8_t* from = stream.at + kLapBytes;
   uint32_t previous = 0;  // the barrier of the slot before this one, until its products are known to be done
-  for (int left = count; left > 0; left -= kAhead, next += kAhead * kBytes, lap.Next<T>()) {
-    const uint32_t lap_digits = digits + static_cast<uint32_t>(lap.index) * ptx::WgmmaOffset(kAhead * T::kSlotBytes);
-    const uint32_t lap_full = full + static_cast<uint32_t>(lap.index) * kAhead * 8, to_empty = empty - full;
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-      if (a >= left) {  // slots that stay empty, so that a stage starts with a lap
-        ptx::BarrierWait(lap_full + a * 8, lap.phase);
-        if (first_lane) ptx::BarrierArrive(lap_full + a * 8 + to_empty);
-        continue;
-      }
-      uint32_t fragments[2][2][4];  // [k tile][low, high]
-      DecodeTile<kE81b, 0>(decoder, ahead[a], fragments[0][0], fragments[0][1]);
-      ptx::BarrierWait(lap_full + a * 8, lap.phase);
-      MultiplyTile(sums, fragments[0][0], fragments[0][1], lap_digits + ptx::WgmmaOffset(a * T::kSlotBytes));
-      if (first_lane && previous != 0) ptx::BarrierArrive(previous);
-      DecodeTile<kE81b, 1>(decoder, ahead[a], fragments[1][0], fragments[1][1]);
-      if (a + kAhead < left) ahead[a] = LoadUnit<kE81b>(next + a * kBytes);
-      MultiplyTile(sums, fragments[1][0], fragments[1][1], lap_digits + ptx::WgmmaOffset(a * T::kSlotBytes + 64));
-      previous = lap_full + a * 8 + to_empty;
-    }
+  uint4 second[T::kAhead] = {};
+  for (int left = count;; from += 2 * kLapBytes) {
+    MultiplyLap<T, kE81b>(decoder, from, left, ring, lap, previous, first, second, sums);
+    if ((left -= T::kAhead) <= 0) break;
+    MultiplyLap<T, kE81b>(decoder, from + kLapBytes, left, ring, lap, previous, second, first, sums);
+    if ((left -= T::kAhead) <= 0) break;
   }
   ptx::WgmmaWait<0>();
 #pragma unroll
@@ -194,7 +220,12 @@ __device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const Weig
 #pragma unroll
     for (int i = 0; i < 4; ++i) ptx::ComputeNow(sums[j][i]);
   }
-  if (first_lane && previous != 0) ptx::BarrierArrive(previous);
+#pragma unroll
+  for (int j = 0; j < T::kColumns / 8; ++j) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[j][i] >>= 4;  // of 16 u
+  }
+  if ((threadIdx.x & 31) == 0 && previous != 0) ptx::BarrierArrive(previous);
 }
 
 // Adds a stage to two rows of y_rht.
@@ -300,13 +331,13 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
   const Decoder decoder(shared, plan);
   int sums[kColumns / 8][4];
   Lap lap;
-  const uint32_t digits = ptx::WgmmaDescriptorLow(ring);
+  const Ring slots{ptx::WgmmaDescriptorLow(ring), full(0), empty(0)};
   for (int stage = 0; stage < weight.stages; ++stage) {
     const bool e81b = stream.e81b;
     if (e81b) {
-      MultiplyStage<T, true>(decoder, stream, units, digits, full(0), empty(0), lap, ahead, sums);
+      MultiplyStage<T, true>(decoder, stream, units, slots, lap, ahead, sums);
     } else {
-      MultiplyStage<T, false>(decoder, stream, units, digits, full(0), empty(0), lap, ahead, sums);
+      MultiplyStage<T, false>(decoder, stream, units, slots, lap, ahead, sums);
     }
     if (stage + 1 < weight.stages) {
       stream = StreamOf(weight, stage + 1, tile, p.units, unit_begin);

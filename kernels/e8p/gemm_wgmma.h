@@ -44,7 +44,10 @@ constexpr int WgmmaRows(int columns) { return columns <= 64 ? 256 : 128; }
 constexpr int WgmmaThreads(int columns) { return WgmmaRows(columns) * 2 + 128; }
 // Units of digits in shared memory, and of weights in a lane's registers.
 constexpr int WgmmaRing(int columns) { return columns <= 64 ? 12 : columns == 128 ? 6 : 3; }
-constexpr int WgmmaAhead(int columns) { return columns <= 64 ? 4 : columns == 128 ? 6 : 3; }
+constexpr int WgmmaAhead(int columns) { return columns <= 64 ? 2 : 3; }
+
+// Longest rows: sums of 16 u * digit, u <= 15 and |digit| <= 128, have to fit 32 bits.
+inline constexpr int64_t kWgmmaMaxDim = 65536;
 
 inline constexpr int kWgmmaColumns[] = {32, 64, 128, 256};
 inline constexpr int kWgmmaMaxSplits = 8;

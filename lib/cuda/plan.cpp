@@ -152,6 +152,8 @@ int TransformChunks(const e8p::LinearMeta& meta, int64_t tokens, bool plain_rows
   return meta.padded_in == kernels::kChunkElements ? 1 : meta.padded_in == 2 * kernels::kChunkElements ? 2 : 0;
 }
 
+bool TakesWgmma(const DeviceTraits& device, int64_t dim) { return device.wgmma && dim <= kernels::kWgmmaMaxDim; }
+
 struct WgmmaChoice {
   WgmmaPlan plan;
   int64_t cycles;
@@ -160,7 +162,7 @@ WgmmaChoice PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* 
                       int64_t tokens) {
   // Cycles on an H200, from its benchmark: a unit of one block; of 256 columns the tensor cores are the bound, of fewer
   // decoding. A cluster's blocks start late and meet in shared memory.
-  constexpr int64_t kUnit[] = {750, 950, 800, 1300};
+  constexpr int64_t kUnit[] = {690, 890, 770, 1300};
   WgmmaPlan best{};
   int64_t best_cost = 0;
   for (size_t i = 0; i < std::size(kernels::kWgmmaColumns); ++i) {
@@ -269,7 +271,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     };
     if (chunks > 0) plan.gemv = gemv(chunks);
     if (plan.gemv.blocks == 0 || !plan.gemv.combine) plan.gemv = gemv(0);
-  } else if (device.wgmma) {
+  } else if (TakesWgmma(device, metas[0]->padded_in)) {
     plan.path = Path::kWgmma;
     plan.wgmma = PlanWgmma(device, metas, count, units, tokens).plan;
   } else if (tokens >= kExpandTokens && library_product) {
@@ -295,7 +297,7 @@ int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* meta
   if (!library_product || !std::all_of(metas, metas + count, [](const auto* m) { return CanExpandF16(*m); })) {
     return kNeverF16;
   }
-  if (!device.wgmma) {
+  if (!TakesWgmma(device, metas[0]->padded_in)) {
     // One fp16 product takes about the time of the int8 product of one stage and its two digits.
     const bool stages = std::any_of(metas, metas + count, [](const auto* m) { return m->stages.size() > 1; });
     return stages ? kExpandTokens : kNeverF16;
