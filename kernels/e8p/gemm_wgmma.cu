@@ -5,16 +5,16 @@
 //           kColumns / 2 tokens in two digits; one split of k
 //
 //              k ->    unit (128 columns)      next unit ...
-//   warp 0, 16 rows    [16 bytes a lane]       read from global memory a lap of kAhead units ahead, decoded to A fragments
-//   warp 1             [16 bytes a lane]
+//   warp 0, 16 rows    [16 bytes a lane]       read from global memory a lap of kAhead units ahead, decoded to A
+//   fragments warp 1             [16 bytes a lane]
 //   ...
 //   columns            [kColumns x 128 bytes]  a ring of kRing slots, filled by bulk copies of contiguous memory
 //
 // A unit is four k steps of 32: low and high nibbles of its two k tiles, as bytes of 16 times their value, so that the
 // high ones stay where they are and the low ones move up by a multiplication, which the busy integer pipe does not do.
-// While the tensor cores work on one k tile the warp decodes the next into other registers. All stages of the weight are done one after another by the same block,
-// which ends each with numerics' steps 5 and 6 in registers, so that what leaves is y_rht in fp32 and not sums of every
-// stage and digit.
+// While the tensor cores work on one k tile the warp decodes the next into other registers. All stages of the weight
+// are done one after another by the same block, which ends each with numerics' steps 5 and 6 in registers, so that what
+// leaves is y_rht in fp32 and not sums of every stage and digit.
 //
 // Few row blocks: k is split over the blocks of a cluster, which put their sums into shared memory (where the ring was)
 // and add each other's through distributed shared memory, every block for its share of the tokens. Integers: any split

@@ -102,6 +102,7 @@ class CudaBackend final : public Backend {
       Fetch(sv.data(), source.sv, sv.size() * 2, s);
     }
     auto weight = std::make_unique<CudaWeight>(m, transforms_.Find(m, m.has_sv ? sv.data() : nullptr), memory_);
+    weight->set_few_tokens(linear_->PlanFewTokens(m));
     Block staging;
     for (size_t i = 0; i < m.stages.size(); ++i) {
       const bool e8p = m.stages[i].codebook == e8p::Codebook::kE8P;
@@ -211,7 +212,8 @@ class CudaBackend final : public Backend {
     const e8p::LinearMeta* metas[GLQ_E8P_MAX_GROUP];
     uint64_t ids[GLQ_E8P_MAX_GROUP];
     for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta(), ids[i] = weights[i]->input_transform_id();
-    return linear_->Workspace(metas, ids, count, max_tokens, math_mode);
+    return linear_->Workspace(metas, ids, count, max_tokens, math_mode,
+                              count == 1 ? &Of(*weights[0]).few_tokens() : nullptr);
   }
   void FusedLinear(glq_stream stream, WeightList weights, int count, const Matrix& x, const Matrix* y, void* workspace,
                    int32_t math_mode) override {
@@ -237,7 +239,7 @@ class CudaBackend final : public Backend {
   size_t MatmulE8pWorkspace(const E8pWeight& weight, int64_t max_tokens, int32_t math_mode) override {
     const e8p::LinearMeta* meta = &weight.meta();
     const uint64_t id = weight.input_transform_id();
-    return linear_->Workspace(&meta, &id, 1, max_tokens, math_mode);
+    return linear_->Workspace(&meta, &id, 1, max_tokens, math_mode, &Of(weight).few_tokens());
   }
   void MatmulE8p(glq_stream stream, const E8pWeight& weight, const Matrix& v, const Matrix& z, void* workspace,
                  int32_t math_mode) override {

@@ -7,6 +7,11 @@
 
 namespace glq::cuda {
 
+// Bytes of workspace that 1 to t tokens need at most, in the exact mode.
+struct FewTokens {
+  size_t of[kernels::kGemvMaxTokens + 1] = {};
+};
+
 class CudaWeight final : public E8pWeight {
  public:
   // Allocates; filled by the backend.
@@ -24,6 +29,9 @@ class CudaWeight final : public E8pWeight {
   kernels::BlockList in_blocks() const { return Blocks(meta_.in_blocks, meta_.padded_in, in_starts()); }
   kernels::BlockList out_blocks() const { return Blocks(meta_.out_blocks, meta_.padded_out, out_starts()); }
 
+  const FewTokens& few_tokens() const { return few_tokens_; }
+  void set_few_tokens(const FewTokens& few) { few_tokens_ = few; }
+
   static int64_t StageBytes(const e8p::LinearMeta& meta, int stage);
 
  private:
@@ -32,6 +40,7 @@ class CudaWeight final : public E8pWeight {
 
   std::shared_ptr<const InputTransforms::Entry> transform_;
   size_t stage_[e8p::kMaxStages] = {}, sv_ = 0, su_ = 0, bias_ = 0, in_starts_ = 0, out_starts_ = 0;
+  FewTokens few_tokens_;
   Block storage_;
 };
 

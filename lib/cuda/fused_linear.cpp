@@ -97,8 +97,28 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
   return l;
 }
 
+size_t FusedLinearRunner::FewTokensBytes(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const {
+  size_t bytes = 0;
+  for (int64_t t = 1; t <= std::min<int64_t>(tokens, kernels::kGemvMaxTokens); ++t) {
+    // One token is the only one whose rows may be transformed in the product.
+    for (const bool plain_rows : {true, false}) {
+      if (t > 1 && !plain_rows) continue;
+      const ProductPlan plan = Plan(metas, count, t, plain_rows, GLQ_MATH_EXACT);
+      bytes = std::max(bytes, LayOut(nullptr, metas, count, t, plan).bytes);
+    }
+  }
+  return bytes;
+}
+
+FewTokens FusedLinearRunner::PlanFewTokens(const e8p::LinearMeta& meta) const {
+  const e8p::LinearMeta* list = &meta;
+  FewTokens few;
+  for (int64_t t = 1; t <= kernels::kGemvMaxTokens; ++t) few.of[t] = FewTokensBytes(&list, 1, t);
+  return few;
+}
+
 size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const uint64_t* ids, int count,
-                                    int64_t max_tokens, int32_t math_mode) const {
+                                    int64_t max_tokens, int32_t math_mode, const FewTokens* few) const {
   if (max_tokens == 0) return 0;
   const int64_t tokens = std::min(max_tokens, kSliceTokens);
   size_t bytes = 0;
@@ -110,17 +130,17 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
     for (int j = i; j < count; ++j) {
       if (ids[j] == ids[i]) part[n++] = metas[j], done[j] = true;
     }
-    // A workspace for many tokens must do for few. The paths differ in what they need, and so do the splits of few
-    // tokens: sums of several blocks, or y_rht.
-    int64_t candidates[kernels::kGemvMaxTokens + 2] = {tokens, std::min(tokens, kExpandTokens - 1)};
-    for (int t = 1; t <= kernels::kGemvMaxTokens; ++t) candidates[t + 1] = std::min<int64_t>(tokens, t);
+    // A workspace for many tokens must do for few: the paths differ in what they need, and so do the splits of few
+    // tokens (sums of several blocks, or y_rht). Every call asks for this, so that no more is planned than matters.
     // Those of the exact mode always: glq_op_support() does not know the scales that fp16 may not hold.
-    for (const int64_t fewer : candidates) {
-      for (const bool plain_rows : {true, false}) {
-        const ProductPlan plan = Plan(part, n, fewer, plain_rows, GLQ_MATH_EXACT);
-        bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
-      }
-    }
+    const auto add = [&](int64_t fewer) {
+      const ProductPlan plan = Plan(part, n, fewer, true, GLQ_MATH_EXACT);
+      bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
+    };
+    if (tokens > kernels::kGemvMaxTokens) add(tokens);
+    if (tokens > kExpandTokens) add(kExpandTokens - 1);
+    bytes = std::max(bytes, few != nullptr ? few->of[std::min<int64_t>(tokens, kernels::kGemvMaxTokens)]
+                                           : FewTokensBytes(part, n, tokens));
     if (TakesF16(part, n, tokens, math_mode)) {
       bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, Plan(part, n, tokens, true, math_mode)).bytes);
     }
