@@ -5,16 +5,16 @@
 //           kColumns / 2 tokens in two digits; one split of k
 //
 //              k ->    unit (128 columns)      next unit ...
-//   warp 0, 16 rows    [16 bytes a lane]       read from global memory a lap of kAhead units ahead, decoded to A
-//   fragments warp 1             [16 bytes a lane]
+//   warp 0, 16 rows    [16 bytes a lane]       from global memory a lap of kAhead units ahead, decoded to fragments
+//   warp 1             [16 bytes a lane]
 //   ...
 //   columns            [kColumns x 128 bytes]  a ring of kRing slots, filled by bulk copies of contiguous memory
 //
-// A unit is four k steps of 32: low and high nibbles of its two k tiles, as bytes of 16 times their value, so that the
-// high ones stay where they are and the low ones move up by a multiplication, which the busy integer pipe does not do.
-// While the tensor cores work on one k tile the warp decodes the next into other registers. All stages of the weight
-// are done one after another by the same block, which ends each with numerics' steps 5 and 6 in registers, so that what
-// leaves is y_rht in fp32 and not sums of every stage and digit.
+// A unit is four k steps of 32: low and high nibbles of its two k tiles. As bytes the high ones stay where they are, 16
+// times their value; the low ones move up to the same by a multiplication, which the busy integer pipe does not do, or
+// have sums of their own. While the tensor cores work on one k tile the warp decodes the next into other registers. All
+// stages of the weight are done one after another by the same block, which ends each with numerics' steps 5 and 6 in
+// registers, so that what leaves is y_rht in fp32 and not sums of every stage and digit.
 //
 // Few row blocks: k is split over the blocks of a cluster, which put their sums into shared memory (where the ring was)
 // and add each other's through distributed shared memory, every block for its share of the tokens. Integers: any split
@@ -63,6 +63,10 @@ struct Tile {
   static constexpr int kSlotBytes = kColumns * kUnitCols;
   static constexpr int kRing = WgmmaRing(kColumns);
   static constexpr int kAhead = WgmmaAhead(kColumns);
+  // Sums of the high nibbles, 16 times what they are, apart from those of the low ones, where there are registers for
+  // both: one operation less for every code.
+  static constexpr bool kApart = kColumns == 32;
+  static constexpr int kSumBlocks = kColumns / 8, kHighBlocks = kApart ? kSumBlocks : 1;
   static_assert(kRing % kAhead == 0);  // the loop is unrolled over kAhead units: the slot of each is a constant
   // Columns of sums that the ring's memory holds at once when a cluster adds them. The pitch keeps banks apart.
   static constexpr int kSumPitch = kRows + 4;
@@ -108,38 +112,49 @@ __device__ __forceinline__ void LoadFirstUnits(const WeightStream& s, int count,
   }
 }
 
-// k tile kTile of a unit to the A fragments of two k steps: 16 times the nibbles, as bytes.
-template <bool kE81b, int kTile>
+// k tile kTile of a unit to the A fragments of two k steps, as bytes: high nibbles times 16, and so the low ones, where
+// both have the same sums.
+template <bool kE81b, bool kApart, int kTile>
 __device__ __forceinline__ void DecodeTile(const Decoder& decoder, const uint4& w, uint32_t (&low)[4],
                                            uint32_t (&high)[4]) {
-  constexpr uint32_t kHigh = 0xF0F0F0F0u;
+  constexpr uint32_t kLow = 0x0F0F0F0Fu, kHigh = 0xF0F0F0F0u;
   if constexpr (kE81b) {
     const uint32_t codes = kTile == 0 ? w.x : w.y;
     const uint32_t u[4] = {decoder.E81b<0>(codes), decoder.E81b<1>(codes), decoder.E81b<2>(codes),
                            decoder.E81b<3>(codes)};
 #pragma unroll
-    for (int s = 0; s < 4; ++s) low[s] = (u[s] * 16) & kHigh, high[s] = u[s] & kHigh;
+    for (int s = 0; s < 4; ++s) low[s] = kApart ? u[s] & kLow : (u[s] * 16) & kHigh, high[s] = u[s] & kHigh;
   } else {
     const uint32_t rows = kTile == 0 ? w.x : w.z, signs = kTile == 0 ? w.y : w.w;
     const Decoder::Pair u[4] = {decoder.E8p<0>(rows, signs), decoder.E8p<1>(rows, signs), decoder.E8p<2>(rows, signs),
                                 decoder.E8p<3>(rows, signs)};
 #pragma unroll
     for (int s = 0; s < 4; ++s) {
-      low[s] = ((u[s].row ^ u[s].sign) * 16) & kHigh;
+      low[s] = kApart ? ptx::XorAnd(u[s].row, u[s].sign, kLow) : ((u[s].row ^ u[s].sign) * 16) & kHigh;
       high[s] = ptx::XorAnd(u[s].row, u[s].sign, kHigh);
     }
   }
 }
 
+// Sums of a stage: `all`, or the low nibbles' there and the high ones'.
+template <typename T>
+struct Sums {
+  int (&all)[T::kSumBlocks][4];
+  int high[T::kHighBlocks][4];
+};
+
 // Two k steps: both operands of a k tile are complete before the tensor cores may look at registers.
-template <int kBlocks>
-__device__ __forceinline__ void MultiplyTile(int (&sums)[kBlocks][4], uint32_t (&low)[4], uint32_t (&high)[4],
-                                             uint32_t digits) {
+template <typename T>
+__device__ __forceinline__ void MultiplyTile(Sums<T>& sums, uint32_t (&low)[4], uint32_t (&high)[4], uint32_t digits) {
 #pragma unroll
   for (int s = 0; s < 4; ++s) ptx::ComputeNow(low[s]), ptx::ComputeNow(high[s]);
   ptx::WgmmaFence();
-  ptx::WgmmaU8S8(sums, low, ptx::WgmmaDescriptor(digits));
-  ptx::WgmmaU8S8(sums, high, ptx::WgmmaDescriptor(digits + ptx::WgmmaOffset(32)));
+  ptx::WgmmaU8S8(sums.all, low, ptx::WgmmaDescriptor(digits));
+  if constexpr (T::kApart) {
+    ptx::WgmmaU8S8(sums.high, high, ptx::WgmmaDescriptor(digits + ptx::WgmmaOffset(32)));
+  } else {
+    ptx::WgmmaU8S8(sums.all, high, ptx::WgmmaDescriptor(digits + ptx::WgmmaOffset(32)));
+  }
   ptx::WgmmaCommit();
   ptx::WgmmaWait<1>();  // the k tile before: its fragments are free again
 }
@@ -164,7 +179,7 @@ struct Ring {
 template <typename T, bool kE81b>
 __device__ __forceinline__ void MultiplyLap(const Decoder& decoder, const uint8_t* from, int left, const Ring& ring,
                                             Lap& lap, uint32_t& previous, const uint4 (&now)[T::kAhead],
-                                            uint4 (&next)[T::kAhead], int (&sums)[T::kColumns / 8][4]) {
+                                            uint4 (&next)[T::kAhead], Sums<T>& sums) {
   constexpr int kAhead = T::kAhead, kBytes = kE81b ? kUnitBytesE81b : kUnitBytesE8p;
   const bool first_lane = (threadIdx.x & 31) == 0;
   const uint32_t digits = ring.digits + static_cast<uint32_t>(lap.index) * ptx::WgmmaOffset(kAhead * T::kSlotBytes);
@@ -177,7 +192,7 @@ __device__ __forceinline__ void MultiplyLap(const Decoder& decoder, const uint8_
       continue;
     }
     uint32_t fragments[2][2][4];  // [k tile][low, high]
-    DecodeTile<kE81b, 0>(decoder, now[a], fragments[0][0], fragments[0][1]);
+    DecodeTile<kE81b, T::kApart, 0>(decoder, now[a], fragments[0][0], fragments[0][1]);
     ptx::BarrierWait(full + a * 8, lap.phase);
     MultiplyTile(sums, fragments[0][0], fragments[0][1], digits + ptx::WgmmaOffset(a * T::kSlotBytes));
     if (first_lane && previous != 0) ptx::BarrierArrive(previous);
@@ -187,7 +202,7 @@ __device__ __forceinline__ void MultiplyLap(const Decoder& decoder, const uint8_
         if (b + kAhead < left) next[b] = LoadUnit<kE81b>(from + b * kBytes);
       }
     }
-    DecodeTile<kE81b, 1>(decoder, now[a], fragments[1][0], fragments[1][1]);
+    DecodeTile<kE81b, T::kApart, 1>(decoder, now[a], fragments[1][0], fragments[1][1]);
     MultiplyTile(sums, fragments[1][0], fragments[1][1], digits + ptx::WgmmaOffset(a * T::kSlotBytes + 64));
     previous = full + a * 8 + to_empty;
   }
@@ -198,12 +213,13 @@ __device__ __forceinline__ void MultiplyLap(const Decoder& decoder, const uint8_
 template <typename T, bool kE81b>
 __device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const WeightStream& stream, int count,
                                               const Ring& ring, Lap& lap, uint4 (&first)[T::kAhead],
-                                              int (&sums)[T::kColumns / 8][4]) {
+                                              int (&to)[T::kSumBlocks][4]) {
   constexpr int kLapBytes = T::kAhead * (kE81b ? kUnitBytesE81b : kUnitBytesE8p);
+  Sums<T> sums{to, {}};
 #pragma unroll
-  for (int j = 0; j < T::kColumns / 8; ++j) {
+  for (int j = 0; j < T::kSumBlocks; ++j) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) sums[j][i] = 0;
+    for (int i = 0; i < 4; ++i) to[j][i] = 0;
   }
   const uint8_t* from = stream.at + kLapBytes;
   uint32_t previous = 0;  // the barrier of the slot before this one, until its products are known to be done
@@ -216,14 +232,17 @@ __device__ __forceinline__ void MultiplyStage(const Decoder& decoder, const Weig
   }
   ptx::WgmmaWait<0>();
 #pragma unroll
-  for (int j = 0; j < T::kColumns / 8; ++j) {
+  for (int j = 0; j < T::kSumBlocks; ++j) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) ptx::ComputeNow(sums[j][i]);
-  }
-#pragma unroll
-  for (int j = 0; j < T::kColumns / 8; ++j) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) sums[j][i] >>= 4;  // of 16 u
+    for (int i = 0; i < 4; ++i) {
+      ptx::ComputeNow(to[j][i]);
+      if constexpr (T::kApart) {
+        ptx::ComputeNow(sums.high[j][i]);
+        to[j][i] += sums.high[j][i] >> 4;
+      } else {
+        to[j][i] >>= 4;
+      }
+    }
   }
   if ((threadIdx.x & 31) == 0 && previous != 0) ptx::BarrierArrive(previous);
 }

@@ -162,7 +162,7 @@ WgmmaChoice PlanWgmma(const DeviceTraits& device, const e8p::LinearMeta* const* 
                       int64_t tokens) {
   // Cycles on an H200, from its benchmark: a unit of one block; of 256 columns the tensor cores are the bound, of fewer
   // decoding. A cluster's blocks start late and meet in shared memory.
-  constexpr int64_t kUnit[] = {690, 890, 770, 1300};
+  constexpr int64_t kUnit[] = {640, 890, 770, 1300};
   WgmmaPlan best{};
   int64_t best_cost = 0;
   for (size_t i = 0; i < std::size(kernels::kWgmmaColumns); ++i) {
