@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -243,6 +244,20 @@ Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int pe
   timing.min_us = times.front();
   timing.median_us = times[times.size() / 2];
   return timing;
+}
+
+double MeasureHost(const Machine& machine, const std::function<void(int)>& op) {
+  constexpr int kCalls = 100, kBursts = 10;
+  double best = 0;
+  for (int burst = 0; burst < kBursts; ++burst) {
+    machine.Synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCalls; ++i) op(i);
+    const std::chrono::duration<double, std::micro> spent = std::chrono::steady_clock::now() - start;
+    if (burst == 0 || spent.count() / kCalls < best) best = spent.count() / kCalls;
+  }
+  machine.Synchronize();
+  return best;
 }
 
 Context::Context(glq_device device, int threads, const std::string& cublaslt) {

@@ -114,6 +114,10 @@ int Guarded(const char* program, int (*main)(int, char**), int argc, char** argv
 Timing MeasureGraph(const Machine& machine, const TimingOptions& options, int period,
                     const std::function<void(int)>& op);
 
+// What a call of op costs the host, outside of a graph: microseconds, the best of several bursts. So few calls at a
+// time that the queue of launches, which holds about a thousand, never fills.
+double MeasureHost(const Machine& machine, const std::function<void(int)>& op);
+
 // A CUDA or CPU context of the library; destroyed with the object.
 class Context {
  public:

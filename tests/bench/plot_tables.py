@@ -63,6 +63,16 @@ def linear(rows):
             "qkv is 4096 + 1024 + 1024 rows of 4096, gate-up twice 14336 rows of 4096; bf16 is one product of all rows.",
             linear_table(group, lambda row: row["call"], ordered(row["call"] for row in group)),
         ]
+    host = [row for row in single if number(row.get("host_us", "")) is not None]
+    if host:
+        tokens = ordered(row["tokens"] for row in host)
+        spent = [[number(row["host_us"]) for row in host if row["tokens"] == count] for count in tokens]
+        parts += [
+            "## On the host",
+            "Microseconds that the thread spends in a call outside of a graph, least and most over shapes and widths; best of ten\n"
+            "bursts of 100 calls.",
+            table(["B"] + tokens, [["us"] + [f"{min(times):.1f} to {max(times):.1f}" for times in spent]]),
+        ]
     batches = {}
     for row in single + f16:
         batches.setdefault((row["path"], row["bits"]), set()).add(int(row["tokens"]))
