@@ -4,6 +4,7 @@
 //   --smoke          only the cases whose names contain "Smoke" (or GLQ_TEST_SMALL=1): few launches of every kernel,
 //                    for compute-sanitizer
 //   --quiet          GoogleTest's output alone
+//   GLQ_TEST_NO_LIBRARY=1   contexts without cuBLASLt
 //
 // Ends with 77 where there is no GPU.
 #include <cuda_runtime_api.h>

@@ -70,6 +70,7 @@ Context MakeContext(const glq_device& device, uint32_t flags, const glq_allocato
   desc.device = device;
   desc.flags = flags;
   desc.allocator = allocator;
+  if (std::getenv("GLQ_TEST_NO_LIBRARY") != nullptr) desc.cublaslt_library = "/nonexistent/libcublasLt.so";
   glq_context* context = nullptr;
   Require(glq_context_create(&desc, &context), "glq_context_create");
   return Context(context);
