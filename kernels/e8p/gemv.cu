@@ -337,8 +337,8 @@ __device__ __forceinline__ void FlushRows(const GemvParams& p, const int32_t* su
 }
 
 // Before the output transform may start to watch: none of the token's rows are there. By one warp, all at once. Each
-// word is read again, from the L2 as it was stored there: when they have come, the stores have been performed. All
-// ones.
+// word is read again, from the L2 as it was stored there: when they have come, the stores have been performed. Gives
+// them, all ones.
 __device__ __forceinline__ uint32_t ClearRows(const GemvTile* tiles, int count, int lane) {
   constexpr int kAtOnce = 8;
   const int rows = count * kTileRows;

@@ -102,7 +102,8 @@ class CudaBackend final : public Backend {
       Fetch(sv.data(), source.sv, sv.size() * 2, s);
     }
     auto weight = std::make_unique<CudaWeight>(m, transforms_.Find(m, m.has_sv ? sv.data() : nullptr), memory_);
-    weight->set_few_tokens(linear_->PlanFewTokens(m));
+    const e8p::LinearMeta* meta = &m;
+    weight->set_few_tokens(linear_->PlanFewTokens(&meta, 1, kernels::kGemvMaxTokens));
     Block staging;
     for (size_t i = 0; i < m.stages.size(); ++i) {
       const bool e8p = m.stages[i].codebook == e8p::Codebook::kE8P;

@@ -97,23 +97,16 @@ FusedLinearRunner::Layout FusedLinearRunner::LayOut(void* base, const e8p::Linea
   return l;
 }
 
-size_t FusedLinearRunner::FewTokensBytes(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const {
-  size_t bytes = 0;
-  for (int64_t t = 1; t <= std::min<int64_t>(tokens, kernels::kGemvMaxTokens); ++t) {
-    // One token is the only one whose rows may be transformed in the product.
-    for (const bool plain_rows : {true, false}) {
-      if (t > 1 && !plain_rows) continue;
-      const ProductPlan plan = Plan(metas, count, t, plain_rows, GLQ_MATH_EXACT);
-      bytes = std::max(bytes, LayOut(nullptr, metas, count, t, plan).bytes);
-    }
-  }
-  return bytes;
-}
-
-FewTokens FusedLinearRunner::PlanFewTokens(const e8p::LinearMeta& meta) const {
-  const e8p::LinearMeta* list = &meta;
+FewTokens FusedLinearRunner::PlanFewTokens(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const {
   FewTokens few;
-  for (int64_t t = 1; t <= kernels::kGemvMaxTokens; ++t) few.of[t] = FewTokensBytes(&list, 1, t);
+  for (int64_t t = 1; t <= std::min<int64_t>(tokens, kernels::kGemvMaxTokens); ++t) {
+    const auto bytes = [&](bool plain_rows) {
+      return LayOut(nullptr, metas, count, t, Plan(metas, count, t, plain_rows, GLQ_MATH_EXACT)).bytes;
+    };
+    few.of[t] = std::max(few.of[t - 1], bytes(true));
+    // One token is the only one whose rows may be transformed in the product.
+    if (t == 1) few.of[t] = std::max(few.of[t], bytes(false));
+  }
   return few;
 }
 
@@ -138,9 +131,9 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
       bytes = std::max(bytes, LayOut(nullptr, part, n, fewer, plan).bytes);
     };
     if (tokens > kernels::kGemvMaxTokens) add(tokens);
-    if (tokens > kExpandTokens) add(kExpandTokens - 1);
-    bytes = std::max(bytes, few != nullptr ? few->of[std::min<int64_t>(tokens, kernels::kGemvMaxTokens)]
-                                           : FewTokensBytes(part, n, tokens));
+    if (tokens >= kExpandTokens) add(kExpandTokens - 1);
+    const int64_t fewer = std::min<int64_t>(tokens, kernels::kGemvMaxTokens);
+    bytes = std::max(bytes, few != nullptr ? few->of[fewer] : PlanFewTokens(part, n, fewer).of[fewer]);
     if (TakesF16(part, n, tokens, math_mode)) {
       bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, Plan(part, n, tokens, true, math_mode)).bytes);
     }

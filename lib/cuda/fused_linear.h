@@ -21,7 +21,7 @@ class FusedLinearRunner {
   // `few`: of the only weight, where it is known; every call asks for the workspace, and planning takes time.
   size_t Workspace(const e8p::LinearMeta* const* metas, const uint64_t* transform_ids, int count, int64_t max_tokens,
                    int32_t math_mode, const FewTokens* few = nullptr) const;
-  FewTokens PlanFewTokens(const e8p::LinearMeta& meta) const;
+  FewTokens PlanFewTokens(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const;
   void Run(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
            int32_t math_mode, cudaStream_t stream) const;
 
@@ -58,8 +58,6 @@ class FusedLinearRunner {
                 const ProductPlan& plan) const;
   ProductPlan Plan(const e8p::LinearMeta* const* metas, int count, int64_t tokens, bool plain_rows,
                    int32_t math_mode) const;
-  // The most that 1 to `tokens` tokens, 8 at most, need.
-  size_t FewTokensBytes(const e8p::LinearMeta* const* metas, int count, int64_t tokens) const;
   // Whether the mode and the number of tokens ask for the fp16 product.
   bool TakesF16(const e8p::LinearMeta* const* metas, int count, int64_t tokens, int32_t math_mode) const;
 
