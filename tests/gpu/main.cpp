@@ -6,7 +6,7 @@
 //   --quiet          GoogleTest's output alone
 //   GLQ_TEST_NO_LIBRARY=1   contexts without cuBLASLt
 //
-// Ends with 77 where there is no GPU.
+// Ends with 77 where there is no GPU, or no case with "Smoke" to run.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -45,6 +45,10 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   const int result = RUN_ALL_TESTS();
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
+  if (smoke && all.test_to_run_count() == 0) {
+    std::printf("skipped: there is no smoke case\n");
+    return 77;
+  }
   if (quiet) return result;
   std::printf("summary: %d passed, %d failed, %d skipped, %.1f s\n", all.successful_test_count(),
               all.failed_test_count(), all.skipped_test_count(),
