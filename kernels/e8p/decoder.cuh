@@ -17,24 +17,33 @@ inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 
 inline constexpr bool kAlignedTables = false;
 #endif
 
-// Fills the tables with all kThreads threads of the block: the constructor has the words on their way, Store writes the
-// copies. Sync afterwards.
+// The words of both codebooks on their way to `staged`, 16-byte aligned, by copies that are counted apart from loads to
+// registers (CopyAsyncWait).
+inline constexpr int kStagedWords = 3 * 256;
+__device__ __forceinline__ void StageTableWords(uint32_t* staged, bool e81b) {
+  const uint32_t t = threadIdx.x;
+  if (t < (e81b ? 192 : 128)) {
+    const auto& words = t < 64 ? kNibbles.magnitude : t < 128 ? kNibbles.sign : kNibbles.e81b;
+    ptx::CopyAsync16(ptx::SharedAddress(staged + 4 * t), words.data() + 4 * (t & 63), true);
+  }
+  ptx::CopyAsyncCommit();
+}
+
+// Fills the tables with all kThreads threads of the block: Load has the words on their way to registers, Store writes
+// the copies. Sync afterwards.
 template <int kThreads>
 class TableWords {
  public:
-  __device__ __forceinline__ TableWords(bool e8p, bool e81b) {
-    const uint32_t t = threadIdx.x;
-    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
-    const uint32_t* mine = ((t >> 3) & 1 ? kNibbles.sign : kNibbles.magnitude).data() + t / 16;
-    const uint32_t* small = kNibbles.e81b.data() + t / 8;
-    if (e8p) {
-#pragma unroll
-      for (int n = 0; n < kPieces; ++n) words_[n] = __ldg(mine + n * (kThreads / 16));
-    }
-    if (e81b) {
-#pragma unroll
-      for (int n = 0; n < kSmallPieces; ++n) small_[n] = __ldg(small + n * (kThreads / 8));
-    }
+  __device__ __forceinline__ void Load(bool e8p, bool e81b) {
+    Load(e8p, e81b, kNibbles.magnitude.data(), kNibbles.sign.data(), kNibbles.e81b.data());
+  }
+  __device__ __forceinline__ void LoadStaged(bool e8p, bool e81b, const uint32_t* staged) {
+    Load(e8p, e81b, staged, staged + 256, staged + 512);
+  }
+
+  // True when they are there (ptx::Arrived).
+  __device__ __forceinline__ bool Arrived(bool e81b, uint32_t not_zero) const {
+    return ptx::Arrived(words_[kPieces - 1], e81b ? small_[kSmallPieces - 1] : 0, not_zero);
   }
 
   __device__ __forceinline__ void Store(uint8_t* shared, const SharedPlan& plan, bool e8p, bool e81b) const {
@@ -54,10 +63,34 @@ class TableWords {
   }
 
  private:
+  __device__ __forceinline__ void Load(bool e8p, bool e81b, const uint32_t* magnitude, const uint32_t* sign,
+                                       const uint32_t* codes) {
+    const uint32_t t = threadIdx.x;
+    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
+    const uint32_t* mine = ((t >> 3) & 1 ? sign : magnitude) + t / 16;
+    const uint32_t* small = codes + t / 8;
+    if (e8p) {
+#pragma unroll
+      for (int n = 0; n < kPieces; ++n) words_[n] = mine[n * (kThreads / 16)];
+    }
+    if (e81b) {
+#pragma unroll
+      for (int n = 0; n < kSmallPieces; ++n) small_[n] = small[n * (kThreads / 8)];
+    }
+  }
+
   static constexpr int kPieces = static_cast<int>(kTableBytes / 16) / kThreads;
   static constexpr int kSmallPieces = static_cast<int>(kE81bTableBytes / 16) / kThreads;
   uint32_t words_[kPieces], small_[kSmallPieces];
 };
+
+// Both at once.
+template <int kThreads>
+__device__ __forceinline__ void FillTables(uint8_t* shared, const SharedPlan& plan, bool e8p, bool e81b) {
+  TableWords<kThreads> words;
+  words.Load(e8p, e81b);
+  words.Store(shared, plan, e8p, e81b);
+}
 
 // A lane's view of the tables.
 class Decoder {

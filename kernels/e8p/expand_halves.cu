@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(Threads(kStages), 1) ExpandHalvesKernel(const 
   uint8_t* shared = ptx::DynamicShared();
   const bool e8p = p.e81b_mask != (1 << kStages) - 1, e81b = p.e81b_mask != 0;
   const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), kFrontBytes, e8p, e81b, kAlignedTables);
-  TableWords<kThreads>(e8p, e81b).Store(shared, plan, e8p, e81b);
+  FillTables<kThreads>(shared, plan, e8p, e81b);
   __syncthreads();
   const Decoder decoder(shared, plan);
 

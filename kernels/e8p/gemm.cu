@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
 #pragma unroll
   for (int a = 0; a < kAhead; ++a) load_weights(unit_begin + a, weights[a]);
 
-  TableWords<kThreads>(!kE81b, kE81b).Store(shared, plan, !kE81b, kE81b);
+  FillTables<kThreads>(shared, plan, !kE81b, kE81b);
   ptx::WaitForPredecessor();
 
   // One unit of digits: [k tile of the unit][token][digit][64], tokens and columns beyond the end as zeros.

@@ -342,7 +342,7 @@ __global__ void __launch_bounds__(WgmmaThreads(kColumns), 1) WgmmaKernel(const _
   WeightStream stream = StreamOf(weight, 0, tile, p.units, unit_begin);
   uint4 ahead[T::kAhead] = {};
   LoadFirstUnits(stream, units, ahead);
-  TableWords<T::kConsumers>(p.any_e8p, p.any_e81b).Store(shared, plan, p.any_e8p, p.any_e81b);
+  FillTables<T::kConsumers>(shared, plan, p.any_e8p, p.any_e81b);
   ptx::SyncThreads<1>(T::kConsumers);
   ptx::TakeRegisters<T::kConsumerRegs>();
   ptx::WaitForPredecessor();  // y_rht may still be read by the call before

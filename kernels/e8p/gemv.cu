@@ -106,8 +106,25 @@ struct Front {
   int digit_sums[2];
   int reserved[2];
   uint32_t touched[kWarps];
+  alignas(16) uint32_t words[kStagedWords];  // of the tables
+  // Of a launch of its own.
+  TokenHeader headers[kGemvMaxTokens];
 };
 static_assert(sizeof(Front) == kGemvFrontBytes);
+
+// A header on its way to shared memory, for the thread that asks for it; what it says is needed only after the product.
+__device__ __forceinline__ void CopyHeader(const TokenHeader* from, TokenHeader* to) {
+  static_assert(sizeof(TokenHeader) % 16 == 0);
+#pragma unroll
+  for (uint32_t i = 0; i < sizeof(TokenHeader); i += 16) {
+    ptx::CopyAsync16(ptx::SharedAddress(to) + i, reinterpret_cast<const uint8_t*>(from) + i, true);
+  }
+  ptx::CopyAsyncCommit();
+}
+__device__ __forceinline__ TokenScale ArrivedScale(const TokenHeader& header) {
+  ptx::CopyAsyncWait<0>();
+  return LoadTokenScale(header);
+}
 
 // Every launch finds its parameters in no cache. A warp for each 64 bytes, all at once, instead of one miss after the
 // other; stored, so that the compiler keeps it.
@@ -199,7 +216,13 @@ struct Stream {
 
   __device__ __forceinline__ Stream(const GemvStep* list, int unit, int lane)
       : steps(list),
-        lane_bytes(unit * (kE81b ? kUnitBytesE81b : kUnitBytesE8p) + lane * static_cast<int>(sizeof(Load))) {}
+        lane_bytes(unit * (kE81b ? kUnitBytesE81b : kUnitBytesE8p) + lane * static_cast<int>(sizeof(Load))) {
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+#pragma unroll
+      for (int i = 0; i < kUnits; ++i) buffer[a][i] = {};
+    }
+  }
 
   // All units of a step, where there is one.
   template <int kUnit = 0>
@@ -214,16 +237,33 @@ struct Stream {
     ptx::LoadStreamIf<kUnit*(kE81b ? kUnitBytesE81b : kUnitBytesE8p)>(any, from, to[kUnit]);
   }
 
-  // Before the digits are there.
-  __device__ __forceinline__ void Start() {
+  // The first steps' loads, before the digits are there, in two halves: more than the first would keep the load units
+  // from anything else until it comes.
+  static constexpr int First() { return (kAhead + 1) / 2; }
+
+  // The first half, before there is a list: of a call with a single weight.
+  __device__ __forceinline__ void StartWithoutList(const GemvParams& p, int first, int count, int row, int log2_rows) {
+    static_assert(!kE81b);
+    const int per_slot = (count - row + (1 << log2_rows) - 1) >> log2_rows;
+    int slot = 0, in_slot = 0;
 #pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
+    for (int a = 0; a < First(); ++a, ++in_slot) {
+      if (in_slot == per_slot) ++slot, in_slot = 0;
+      const int stage = per_slot > 0 && slot < p.slots_e8p ? StageOfSlot(p.weights[0], false, slot) : -1;
+      const auto* weights = static_cast<const uint8_t*>(p.weights[0].stage[max(stage, 0)]);
+      const int64_t tile = first + row + (in_slot << log2_rows);
+      LoadUnits(stage >= 0, weights + tile * p.units * kUnitBytesE8p + lane_bytes, buffer[a]);
+    }
+  }
+  template <int kFrom, int kTo>
+  __device__ __forceinline__ void StartSteps() {
+#pragma unroll
+    for (int a = kFrom; a < kTo; ++a) {
       const uint8_t* tile = steps[a].weights;
-#pragma unroll
-      for (int i = 0; i < kUnits; ++i) buffer[a][i] = {};
       LoadUnits(tile != nullptr, tile + lane_bytes, buffer[a]);
     }
   }
+  __device__ __forceinline__ void Start() { StartSteps<0, kAhead>(); }
 
   // Units kUnit .. kEnd - 1: multiplied, and their registers filled for a step to come.
   template <int kUnit, int kEnd>
@@ -283,6 +323,18 @@ __device__ __forceinline__ int SumWord(int row_in_tile, int token) {
   return (row_in_tile & 1) * 64 * kBlocks + (token >> 2) * 32 + (row_in_tile >> 1) * 4 + (token & 3);
 }
 
+// Of adjacent tokens.
+template <int kTokens>
+__device__ __forceinline__ void LoadSums(const int32_t* from, int (&sums)[kTokens]) {
+  if constexpr (kTokens == 4) {
+    *reinterpret_cast<int4*>(sums) = *reinterpret_cast<const int4*>(from);
+  } else if constexpr (kTokens == 2) {
+    *reinterpret_cast<int2*>(sums) = *reinterpret_cast<const int2*>(from);
+  } else {
+    sums[0] = from[0];
+  }
+}
+
 // A chunk's sums of all stages to y_rht: a thread has kTokens tokens of a row. What this takes is the latency of one
 // warp, so there is nothing in it that need not be.
 template <int kBlocks, int kTokens, bool kE81b>
@@ -307,12 +359,8 @@ __device__ __forceinline__ void FlushRows(const GemvParams& p, const int32_t* su
       const int32_t* from = small ? e81b : e8p;
       const float k = tile.k[stage];
       int hi[kTokens], lo[kTokens];
-      if constexpr (kTokens == 4) {
-        *reinterpret_cast<int4*>(hi) = *reinterpret_cast<const int4*>(from);
-        *reinterpret_cast<int4*>(lo) = *reinterpret_cast<const int4*>(from + 32 * kBlocks);
-      } else {
-        hi[0] = from[0], lo[0] = from[32 * kBlocks];
-      }
+      LoadSums(from, hi);
+      LoadSums(from + 32 * kBlocks, lo);
 #pragma unroll
       for (int i = 0; i < kTokens; ++i) {
         TokenScale ordinary = scales[token0 + i];
@@ -327,8 +375,8 @@ __device__ __forceinline__ void FlushRows(const GemvParams& p, const int32_t* su
     for (int i = 0; i < kTokens; ++i) {
       const int token = token0 + i, kind = scales[token].kind;
       if (kind != 0) y[i] = kind == 1 ? 0.0f : __uint_as_float(0x7FC00000u);
-      if (p.watched) {
-        if (token < p.tokens) ptx::StoreRelaxed(to + token * padded_out, y[i]);
+      if (kTokens == 1 && p.watched) {
+        ptx::StoreRelaxed(to + token * padded_out, y[i]);
       } else if (kTokens == 1 || token < p.tokens) {
         to[token * padded_out] = y[i];
       }
@@ -366,31 +414,37 @@ __device__ __forceinline__ void LetWatcherStart(uint32_t found) {
 }
 
 // A chunk's sums as they are, where k is split over blocks or a codebook is left to another launch.
-template <int kBlocks>
+template <int kBlocks, int kTokens>
 __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* sums, const GemvTile* tiles, int count) {
   const int slot_words = p.chunk_tiles * GemvTileWords(kBlocks), rows = count * kTileRows;
-  int token = 0, row = static_cast<int>(threadIdx.x);
+  int token0 = 0, row = static_cast<int>(threadIdx.x);
 #pragma unroll 1
   for (;; row += kThreads) {
-    while (row >= rows && token < p.tokens) row -= rows, ++token;
-    if (token >= p.tokens) return;
+    while (row >= rows && token0 < p.tokens) row -= rows, token0 += kTokens;
+    if (token0 >= p.tokens) return;
     const int in_tile = row & (kTileRows - 1), index = row >> 4;
     const GemvTile& tile = tiles[index];
-    const int32_t* e8p = sums + index * GemvTileWords(kBlocks) + SumWord<kBlocks>(in_tile, token);
+    const int32_t* e8p = sums + index * GemvTileWords(kBlocks) + SumWord<kBlocks>(in_tile, token0);
     const int32_t* e81b = e8p + p.slots_e8p * slot_words;
+    const int64_t plane = tile.padded_out;
+    int32_t* z = static_cast<int32_t*>(tile.to) + token0 * 2 * plane + in_tile;
 #pragma unroll 1
-    for (int stage = 0; stage < tile.stages; ++stage) {
+    for (int stage = 0; stage < tile.stages; ++stage, z += p.tokens * 2 * plane) {
       const bool small = (tile.e81b_mask >> stage) & 1;
       if ((small ? p.slots_e81b : p.slots_e8p) == 0) continue;
       const int32_t* from = small ? e81b : e8p;
-      const int64_t plane = tile.padded_out;
-      int32_t* z =
-          static_cast<int32_t*>(tile.to) + (static_cast<int64_t>(stage) * p.tokens + token) * 2 * plane + in_tile;
-      if (p.splits == 1) {
-        z[0] = from[0], z[plane] = from[32 * kBlocks];
-      } else {
-        atomicAdd(z, from[0]);
-        atomicAdd(z + plane, from[32 * kBlocks]);
+      int hi[kTokens], lo[kTokens];
+      LoadSums(from, hi);
+      LoadSums(from + 32 * kBlocks, lo);
+#pragma unroll
+      for (int i = 0; i < kTokens; ++i) {
+        if (kTokens > 1 && token0 + i >= p.tokens) break;
+        if (p.splits == 1) {
+          z[2 * i * plane] = hi[i], z[(2 * i + 1) * plane] = lo[i];
+        } else {
+          atomicAdd(z + 2 * i * plane, hi[i]);
+          atomicAdd(z + (2 * i + 1) * plane, lo[i]);
+        }
       }
       (small ? e81b : e8p) += slot_words;
     }
@@ -400,16 +454,10 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* su
 // A row of kChunks chunks that is one Hadamard block: x -> * SV -> Hadamard -> digits in the order of
 // DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunks * kChunkShared floats.
 template <int kChunks>
-__device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&sv)[kChunks], Front& front,
-                                               float* exchange, uint8_t* digits, const GemvTile* tiles,
-                                               int tile_count) {
+__device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&x)[kChunks],
+                                               const uint4 (&sv)[kChunks], Front& front, float* exchange,
+                                               uint8_t* digits, bool clears, uint32_t found) {
   const int t = static_cast<int>(threadIdx.x);
-  uint4 x[kChunks];
-#pragma unroll
-  for (int c = 0; c < kChunks; ++c) x[c] = static_cast<const uint4*>(p.x)[c * kChunkThreads + t];
-  const bool clears = p.watched && t >= kThreads - 32;
-  uint32_t found = 0;
-  if (clears) found = ClearRows(tiles, tile_count, t & 31);
   float r[kChunks][kChunkRegs];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -477,7 +525,12 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), lane = t & 31;
   Front& front = *reinterpret_cast<Front*>(shared);
-  TableWords<kThreads> words(true, kE81b);
+  TableWords<kThreads> words;
+  if constexpr (kChunks > 0) {
+    StageTableWords(front.words, kE81b);
+  } else {
+    words.Load(true, kE81b);
+  }
   TouchParameters(p, front);
   const int warp =
       __shfl_sync(0xFFFFFFFFu, t >> 5, 0);   // the compiler may keep what depends on it in uniform registers
@@ -497,22 +550,43 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   if (!p.watched) ptx::LetSuccessorStart();
   const Share share(p);
   const Schedule schedule(p, shared, 1 << log2_rows);
-  schedule.Build(p, front, share.begin, min(p.chunk_tiles, share.end - share.begin), log2_rows, GemvTileWords(kBlocks),
-                 warp, lane);
-  __syncthreads();
+  const int first_count = min(p.chunk_tiles, share.end - share.begin);
   constexpr bool kPinned = kChunks > 0 && kUnits == 4;
   Stream<kUnits, kBlocks, false, kPinned> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
   [[maybe_unused]] Stream<kUnits, kBlocks, true, kPinned> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit,
                                                                lane);
-  if (any_e8p) e8p.Start();
-  words.Store(shared, plan, any_e8p, any_e81b);
+  const bool single = kChunks > 0 && p.count == 1;
+  if (any_e8p && single) e8p.StartWithoutList(p, share.begin, first_count, warp_row, log2_rows);
+  schedule.Build(p, front, share.begin, first_count, log2_rows, GemvTileWords(kBlocks), warp, lane);
+  if constexpr (kChunks > 0) ptx::CopyAsyncWait<0>();
+  __syncthreads();
+  if constexpr (kChunks > 0) {
+    if (any_e8p && !single) e8p.template StartSteps<0, e8p.First()>();
+    words.LoadStaged(any_e8p, any_e81b, front.words);
+    words.Store(shared, plan, any_e8p, any_e81b);
+    if (any_e8p) e8p.template StartSteps<e8p.First(), e8p.kAhead>();
+  } else {
+    // The weights behind the words: otherwise the tables would wait for both, 0.8 us.
+    const bool ready = words.Arrived(kE81b, static_cast<uint32_t>(p.front_bytes));
+    if (any_e8p && ready) e8p.Start();
+    words.Store(shared, plan, any_e8p, any_e81b);
+  }
   if constexpr (kE81bStartsEarly) {
     if (any_e81b) e81b.Start();
   }
   for (int i = t; i < p.sum_bytes / 4; i += kThreads) sums[i] = 0;
-  const uint8_t* digits_from = p.digits;
-  [[maybe_unused]] const bool clears = kChunks == 0 && p.watched && warp == kWarps - 1;
-  [[maybe_unused]] uint32_t found = 0;
+  // Where the digits of this lane's MMA column, of the first token of four, begin in the warp's first k tile, and which
+  // of its k tiles there are: all but those behind the row's end and those that are another warp's.
+  const int column = lane >> 2, digits_stride = p.tokens * 128;
+  const uint8_t* piece = kChunks > 0 ? shared + plan.total + kChunks * kChunkShared * 4 : p.digits;
+  piece +=
+      static_cast<int64_t>(load_unit * 2) * digits_stride + (column / 2) * 128 + (column & 1) * 64 + (lane & 3) * 16;
+  const int first_tile = (first_unit - load_unit) * 2, end_tile = min(p.dim / kTileCols - load_unit * 2, 2 * kUnits);
+  uint32_t k_tiles = first_tile < end_tile ? (1u << end_tile) - (1u << first_tile) : 0;
+  if constexpr (kChunks == 0) {
+    ptx::ComputeNow(piece);
+    ptx::ComputeNow(k_tiles);
+  }
   if constexpr (kChunks > 0) {
     uint4 sv[kChunks];
 #pragma unroll
@@ -522,42 +596,44 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
                               : __ldg(reinterpret_cast<const uint4*>(p.sv) + c * kChunkThreads + t);
     }
     ptx::WaitForPredecessor();
+    uint4 x[kChunks];
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) x[c] = static_cast<const uint4*>(p.x)[c * kChunkThreads + t];
+    const bool clears = p.watched && warp == kWarps - 1;
+    uint32_t found = 0;
+    if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, lane);
     auto* exchange = reinterpret_cast<float*>(shared + plan.total);
     uint8_t* to = shared + plan.total + kChunks * kChunkShared * 4;
-    TransformInput<kChunks>(p, sv, front, exchange, to, schedule.tiles, share.end - share.begin);
-    digits_from = to;
+    TransformInput<kChunks>(p, x, sv, front, exchange, to, clears, found);
   } else {
+    // Behind the wait no warp waits for another: each goes on as soon as its own digits are there.
+    __syncthreads();
     ptx::WaitForPredecessor();
-    if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, lane);
-  }
-  if (kChunks == 0 && p.combine && t < p.tokens) {
-    front.scales[t] = LoadTokenScale(p.headers[t]);
+    if (p.combine && t < p.tokens) CopyHeader(p.headers + t, front.headers + t);
   }
 
   // digits[unit][k tile][block of 4 tokens]: this lane's piece of MMA column lane / 4.
   uint4 digits[kUnits][2][kBlocks];
-  const int column = lane >> 2, k_tiles = p.dim / kTileCols;
 #pragma unroll
   for (int b = 0; b < kBlocks; ++b) {
-    const int token = b * 4 + column / 2;
-    const bool any = token < p.tokens;
-    const uint8_t* from = digits_from + (static_cast<int64_t>(load_unit * 2) * p.tokens + token) * 128 +
-                          (column & 1) * 64 + (lane & 3) * 16;
+    const uint32_t there = b * 4 + column / 2 < p.tokens ? k_tiles : 0;
 #pragma unroll
-    for (int i = 0; i < kUnits; ++i) {
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int unit = load_unit + i;
-        digits[i][h][b] = make_uint4(0, 0, 0, 0);
-        if (any && unit >= first_unit && unit * 2 + h < k_tiles) {
-          digits[i][h][b] = *reinterpret_cast<const uint4*>(from + (i * 2 + h) * p.tokens * 128);
-        }
+    for (int j = 0; j < 2 * kUnits; ++j) {
+      digits[j / 2][j % 2][b] = make_uint4(0, 0, 0, 0);
+      if ((there >> j) & 1) {
+        const uint8_t* from = piece + b * 512 + j * digits_stride;
+        digits[j / 2][j % 2][b] = kChunks > 0 ? *reinterpret_cast<const uint4*>(from) : ptx::LoadGlobal128(from);
       }
     }
   }
   const uint32_t lane_sums = ptx::SharedAddress(sums + lane);
-  __syncthreads();
-  if (clears) LetWatcherStart(found);
+  if constexpr (kChunks > 0) {
+    __syncthreads();
+  } else if (p.watched && warp == kWarps - 1) {
+    LetWatcherStart(ClearRows(schedule.tiles, share.end - share.begin, lane));  // while digits come
+  }
+  // The headers were asked for before the digits.
+  if (kChunks == 0 && p.combine && t < p.tokens) front.scales[t] = ArrivedScale(front.headers[t]);
   Decoder decoder(shared, plan);
   decoder.Keep();
   for (int chunk = share.begin;;) {
@@ -572,10 +648,19 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     __syncthreads();
     const int tiles = min(p.chunk_tiles, share.end - chunk);
     if (kChunks > 0 || p.combine) {
-      constexpr int kAtOnce = (kChunks > 0 || kUnits > 4) ? 1 : 4;  // where there are tokens and registers
-      FlushRows<kBlocks, kAtOnce, kE81b>(p, sums, schedule.tiles, front.scales, tiles);
+      // As few tokens a thread as do it at once.
+      const int rows = tiles * kTileRows;
+      if (kChunks > 0 || kUnits > 4 || p.tokens == 1 || rows * p.tokens <= kThreads) {
+        FlushRows<kBlocks, 1, kE81b>(p, sums, schedule.tiles, front.scales, tiles);
+      } else if (rows * p.tokens <= 2 * kThreads) {
+        FlushRows<kBlocks, 2, kE81b>(p, sums, schedule.tiles, front.scales, tiles);
+      } else {
+        FlushRows<kBlocks, 4, kE81b>(p, sums, schedule.tiles, front.scales, tiles);
+      }
+    } else if (p.tokens == 1) {
+      FlushSums<kBlocks, 1>(p, sums, schedule.tiles, tiles);
     } else {
-      FlushSums<kBlocks>(p, sums, schedule.tiles, tiles);
+      FlushSums<kBlocks, 4>(p, sums, schedule.tiles, tiles);
     }
     chunk += p.chunk_tiles;
     if (chunk >= share.end) return;

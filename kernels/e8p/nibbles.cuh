@@ -6,6 +6,6 @@
 
 namespace glq::kernels {
 
-__device__ constexpr e8p::NibbleTables kNibbles = e8p::tables::BuildNibbles();
+alignas(16) __device__ constexpr e8p::NibbleTables kNibbles = e8p::tables::BuildNibbles();
 
 }  // namespace glq::kernels

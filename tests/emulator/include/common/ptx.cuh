@@ -63,6 +63,7 @@ uint32_t LoadShared32(uint32_t address) {
 }
 inline uint4 LoadShared128(uint32_t address) { return *static_cast<const uint4*>(emulator::Pointer(address)); }
 inline uint4 LoadStream128(const void* p) { return *static_cast<const uint4*>(p); }
+inline uint4 LoadGlobal128(const void* p) { return *static_cast<const uint4*>(p); }
 inline uint2 LoadStream64(const void* p) { return *static_cast<const uint2*>(p); }
 template <int kOffset, typename T>
 void LoadStreamIf(bool any, const void* p, T& v) {
@@ -72,6 +73,7 @@ template <int kOffset>
 void AddShared(uint32_t address, int v) {
   *static_cast<int*>(emulator::Pointer(address + kOffset)) += v;
 }
+inline bool Arrived(uint32_t, uint32_t, uint32_t) { return true; }
 inline void PrefetchL2(const void*) {}
 
 inline void CopyAsync16(uint32_t shared, const void* global, bool valid) {
