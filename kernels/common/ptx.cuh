@@ -142,6 +142,13 @@ __device__ __forceinline__ void LoadStreamIf(bool any, const void* p, uint2& v) 
       : "l"(p), "r"(static_cast<uint32_t>(any)), "n"(kOffset));
 }
 
+// Issued here, not where the word is used first.
+__device__ __forceinline__ uint32_t LoadConstant32(const uint32_t* p) {
+  uint32_t v;
+  asm volatile("ld.global.nc.u32 %0, [%1];" : "=r"(v) : "l"(p));
+  return v;
+}
+
 // Of global memory, where the compiler has lost sight of what a pointer points to.
 __device__ __forceinline__ uint4 LoadGlobal128(const void* p) {
   uint4 v;
@@ -149,13 +156,13 @@ __device__ __forceinline__ uint4 LoadGlobal128(const void* p) {
   return v;
 }
 
-// True, once `a` and `b` have been loaded (`not_zero` is not, which the compiler cannot know). Loads of a warp whose
-// results are used behind a branch share a scoreboard, and waiting for one of them is waiting for all on their way.
-// What depends on this is issued behind the loads of `a` and `b`, and delays nobody who wants those.
-__device__ __forceinline__ bool Arrived(uint32_t a, uint32_t b, uint32_t not_zero) {
+// a | b | c as an instruction of its own: what depends on it is issued when a, b and c are there. Loads of a warp whose
+// results are used behind a branch share a scoreboard, and waiting for one of them is waiting for all on their way, so
+// that some are better waited for before others are issued.
+__device__ __forceinline__ uint32_t Behind(uint32_t a, uint32_t b, uint32_t c) {
   uint32_t any;
-  asm volatile("lop3.b32 %0, %1, %2, %3, 0xFE;" : "=r"(any) : "r"(a), "r"(b), "r"(not_zero));
-  return any != 0;
+  asm volatile("lop3.b32 %0, %1, %2, %3, 0xFE;" : "=r"(any) : "r"(a), "r"(b), "r"(c));
+  return any;
 }
 
 __device__ __forceinline__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }

@@ -17,33 +17,36 @@ inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 
 inline constexpr bool kAlignedTables = false;
 #endif
 
-// The words of both codebooks on their way to `staged`, 16-byte aligned, by copies that are counted apart from loads to
-// registers (CopyAsyncWait).
-inline constexpr int kStagedWords = 3 * 256;
-__device__ __forceinline__ void StageTableWords(uint32_t* staged, bool e81b) {
-  const uint32_t t = threadIdx.x;
-  if (t < (e81b ? 192 : 128)) {
-    const auto& words = t < 64 ? kNibbles.magnitude : t < 128 ? kNibbles.sign : kNibbles.e81b;
-    ptx::CopyAsync16(ptx::SharedAddress(staged + 4 * t), words.data() + 4 * (t & 63), true);
-  }
-  ptx::CopyAsyncCommit();
-}
-
 // Fills the tables with all kThreads threads of the block: Load has the words on their way to registers, Store writes
 // the copies. Sync afterwards.
 template <int kThreads>
 class TableWords {
  public:
   __device__ __forceinline__ void Load(bool e8p, bool e81b) {
-    Load(e8p, e81b, kNibbles.magnitude.data(), kNibbles.sign.data(), kNibbles.e81b.data());
-  }
-  __device__ __forceinline__ void LoadStaged(bool e8p, bool e81b, const uint32_t* staged) {
-    Load(e8p, e81b, staged, staged + 256, staged + 512);
+    const uint32_t t = threadIdx.x;
+    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
+    const uint32_t* mine = ((t >> 3) & 1 ? kNibbles.sign : kNibbles.magnitude).data() + t / 16;
+    const uint32_t* small = kNibbles.e81b.data() + t / 8;
+    if (e8p) {
+#pragma unroll
+      for (int n = 0; n < kPieces; ++n) words_[n] = ptx::LoadConstant32(mine + n * (kThreads / 16));
+    }
+    if (e81b) {
+#pragma unroll
+      for (int n = 0; n < kSmallPieces; ++n) small_[n] = ptx::LoadConstant32(small + n * (kThreads / 8));
+    }
   }
 
-  // True when they are there (ptx::Arrived).
+  // True, once they are there (ptx::Behind): `not_zero` is not, which the compiler cannot know.
   __device__ __forceinline__ bool Arrived(bool e81b, uint32_t not_zero) const {
-    return ptx::Arrived(words_[kPieces - 1], e81b ? small_[kSmallPieces - 1] : 0, not_zero);
+    static_assert(kPieces % 2 == 0 && kSmallPieces % 2 == 0);
+#pragma unroll
+    for (int n = 0; n < kPieces; n += 2) not_zero = ptx::Behind(not_zero, words_[n], words_[n + 1]);
+    if (e81b) {
+#pragma unroll
+      for (int n = 0; n < kSmallPieces; n += 2) not_zero = ptx::Behind(not_zero, small_[n], small_[n + 1]);
+    }
+    return not_zero != 0;
   }
 
   __device__ __forceinline__ void Store(uint8_t* shared, const SharedPlan& plan, bool e8p, bool e81b) const {
@@ -63,22 +66,6 @@ class TableWords {
   }
 
  private:
-  __device__ __forceinline__ void Load(bool e8p, bool e81b, const uint32_t* magnitude, const uint32_t* sign,
-                                       const uint32_t* codes) {
-    const uint32_t t = threadIdx.x;
-    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
-    const uint32_t* mine = ((t >> 3) & 1 ? sign : magnitude) + t / 16;
-    const uint32_t* small = codes + t / 8;
-    if (e8p) {
-#pragma unroll
-      for (int n = 0; n < kPieces; ++n) words_[n] = mine[n * (kThreads / 16)];
-    }
-    if (e81b) {
-#pragma unroll
-      for (int n = 0; n < kSmallPieces; ++n) small_[n] = small[n * (kThreads / 8)];
-    }
-  }
-
   static constexpr int kPieces = static_cast<int>(kTableBytes / 16) / kThreads;
   static constexpr int kSmallPieces = static_cast<int>(kE81bTableBytes / 16) / kThreads;
   uint32_t words_[kPieces], small_[kSmallPieces];

@@ -106,7 +106,6 @@ struct Front {
   int digit_sums[2];
   int reserved[2];
   uint32_t touched[kWarps];
-  alignas(16) uint32_t words[kStagedWords];  // of the tables
   // Of a launch of its own.
   TokenHeader headers[kGemvMaxTokens];
 };
@@ -526,11 +525,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   const int t = static_cast<int>(threadIdx.x), lane = t & 31;
   Front& front = *reinterpret_cast<Front*>(shared);
   TableWords<kThreads> words;
-  if constexpr (kChunks > 0) {
-    StageTableWords(front.words, kE81b);
-  } else {
-    words.Load(true, kE81b);
-  }
+  words.Load(true, kE81b);
   TouchParameters(p, front);
   const int warp =
       __shfl_sync(0xFFFFFFFFu, t >> 5, 0);   // the compiler may keep what depends on it in uniform registers
@@ -555,22 +550,15 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   Stream<kUnits, kBlocks, false, kPinned> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
   [[maybe_unused]] Stream<kUnits, kBlocks, true, kPinned> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit,
                                                                lane);
+  // The weights behind the words: otherwise the tables would wait for both.
+  const bool ready = words.Arrived(kE81b, static_cast<uint32_t>(share.end));
   const bool single = kChunks > 0 && p.count == 1;
-  if (any_e8p && single) e8p.StartWithoutList(p, share.begin, first_count, warp_row, log2_rows);
+  if (any_e8p && single && ready) e8p.StartWithoutList(p, share.begin, first_count, warp_row, log2_rows);
   schedule.Build(p, front, share.begin, first_count, log2_rows, GemvTileWords(kBlocks), warp, lane);
-  if constexpr (kChunks > 0) ptx::CopyAsyncWait<0>();
+  words.Store(shared, plan, any_e8p, any_e81b);
   __syncthreads();
-  if constexpr (kChunks > 0) {
-    if (any_e8p && !single) e8p.template StartSteps<0, e8p.First()>();
-    words.LoadStaged(any_e8p, any_e81b, front.words);
-    words.Store(shared, plan, any_e8p, any_e81b);
-    if (any_e8p) e8p.template StartSteps<e8p.First(), e8p.kAhead>();
-  } else {
-    // The weights behind the words: otherwise the tables would wait for both, 0.8 us.
-    const bool ready = words.Arrived(kE81b, static_cast<uint32_t>(p.front_bytes));
-    if (any_e8p && ready) e8p.Start();
-    words.Store(shared, plan, any_e8p, any_e81b);
-  }
+  if (any_e8p && !single) e8p.template StartSteps<0, e8p.First()>();
+  if (any_e8p) e8p.template StartSteps<e8p.First(), e8p.kAhead>();
   if constexpr (kE81bStartsEarly) {
     if (any_e81b) e81b.Start();
   }
@@ -627,9 +615,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     }
   }
   const uint32_t lane_sums = ptx::SharedAddress(sums + lane);
-  if constexpr (kChunks > 0) {
-    __syncthreads();
-  } else if (p.watched && warp == kWarps - 1) {
+  if (kChunks == 0 && p.watched && warp == kWarps - 1) {
     LetWatcherStart(ClearRows(schedule.tiles, share.end - share.begin, lane));  // while digits come
   }
   // The headers were asked for before the digits.

@@ -6,6 +6,6 @@
 
 namespace glq::kernels {
 
-alignas(16) __device__ constexpr e8p::NibbleTables kNibbles = e8p::tables::BuildNibbles();
+__device__ constexpr e8p::NibbleTables kNibbles = e8p::tables::BuildNibbles();
 
 }  // namespace glq::kernels

@@ -63,6 +63,7 @@ uint32_t LoadShared32(uint32_t address) {
 }
 inline uint4 LoadShared128(uint32_t address) { return *static_cast<const uint4*>(emulator::Pointer(address)); }
 inline uint4 LoadStream128(const void* p) { return *static_cast<const uint4*>(p); }
+inline uint32_t LoadConstant32(const uint32_t* p) { return *p; }
 inline uint4 LoadGlobal128(const void* p) { return *static_cast<const uint4*>(p); }
 inline uint2 LoadStream64(const void* p) { return *static_cast<const uint2*>(p); }
 template <int kOffset, typename T>
@@ -73,7 +74,7 @@ template <int kOffset>
 void AddShared(uint32_t address, int v) {
   *static_cast<int*>(emulator::Pointer(address + kOffset)) += v;
 }
-inline bool Arrived(uint32_t, uint32_t, uint32_t) { return true; }
+inline uint32_t Behind(uint32_t a, uint32_t b, uint32_t c) { return a | b | c; }
 inline void PrefetchL2(const void*) {}
 
 inline void CopyAsync16(uint32_t shared, const void* global, bool valid) {
