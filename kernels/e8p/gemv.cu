@@ -24,6 +24,7 @@
 // Input transform (kChunks > 0): every block does the whole row, redundantly, which saves a launch and its hand-over.
 // Only the plain case of one token, 4096 or 8192 columns and aligned 16-bit activations is compiled in: a kernel runs
 // each of its instructions about once, so that it is its code's way to the multiprocessor that takes time.
+#include <cstddef>
 #include <type_traits>
 
 #include "common/fwht.cuh"
@@ -113,11 +114,13 @@ static_assert(sizeof(Front) == kGemvFrontBytes);
 
 // A header on its way to shared memory, for the thread that asks for it; what it says is needed only after the product.
 __device__ __forceinline__ void CopyHeader(const TokenHeader* from, TokenHeader* to) {
-  static_assert(sizeof(TokenHeader) % 16 == 0);
+  // Not as a whole: nobody writes the bytes behind t and kind.
 #pragma unroll
-  for (uint32_t i = 0; i < sizeof(TokenHeader); i += 16) {
-    ptx::CopyAsync16(ptx::SharedAddress(to) + i, reinterpret_cast<const uint8_t*>(from) + i, true);
+  for (int c = 0; c < kMaxClusterChunks; c += 2) {
+    ptx::CopyAsync16(ptx::SharedAddress(to->digit_sums + c), from->digit_sums + c, true);
   }
+  static_assert(offsetof(TokenHeader, kind) == offsetof(TokenHeader, t) + 4);
+  ptx::CopyAsync8(ptx::SharedAddress(&to->t), &from->t);
   ptx::CopyAsyncCommit();
 }
 __device__ __forceinline__ TokenScale ArrivedScale(const TokenHeader& header) {

@@ -84,6 +84,7 @@ inline void CopyAsync16(uint32_t shared, const void* global, bool valid) {
     std::memset(emulator::Pointer(shared), 0, 16);
   }
 }
+inline void CopyAsync8(uint32_t shared, const void* global) { std::memcpy(emulator::Pointer(shared), global, 8); }
 inline void CopyAsyncCommit() {}
 template <int kPending>
 void CopyAsyncWait() {}
