@@ -218,13 +218,7 @@ struct Stream {
 
   __device__ __forceinline__ Stream(const GemvStep* list, int unit, int lane)
       : steps(list),
-        lane_bytes(unit * (kE81b ? kUnitBytesE81b : kUnitBytesE8p) + lane * static_cast<int>(sizeof(Load))) {
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a) {
-#pragma unroll
-      for (int i = 0; i < kUnits; ++i) buffer[a][i] = {};
-    }
-  }
+        lane_bytes(unit * (kE81b ? kUnitBytesE81b : kUnitBytesE8p) + lane * static_cast<int>(sizeof(Load))) {}
 
   // All units of a step, where there is one.
   template <int kUnit = 0>
@@ -237,6 +231,15 @@ struct Stream {
   template <int kUnit>
   static __device__ __forceinline__ void LoadUnit(bool any, const uint8_t* from, Load (&to)[kUnits]) {
     ptx::LoadStreamIf<kUnit*(kE81b ? kUnitBytesE81b : kUnitBytesE8p)>(any, from, to[kUnit]);
+  }
+
+  // Registers that no load fills stay zero. Not sooner than the loads: they are held from here on.
+  __device__ __forceinline__ void Clear() {
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a) {
+#pragma unroll
+      for (int i = 0; i < kUnits; ++i) buffer[a][i] = {};
+    }
   }
 
   // The first steps' loads, before the digits are there, in two halves: more than the first would keep the load units
@@ -265,7 +268,10 @@ struct Stream {
       LoadUnits(tile != nullptr, tile + lane_bytes, buffer[a]);
     }
   }
-  __device__ __forceinline__ void Start() { StartSteps<0, kAhead>(); }
+  __device__ __forceinline__ void Start() {
+    Clear();
+    StartSteps<0, kAhead>();
+  }
 
   // Units kUnit .. kEnd - 1: multiplied, and their registers filled for a step to come.
   template <int kUnit, int kEnd>
@@ -556,6 +562,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   // The weights behind the words: otherwise the tables would wait for both.
   const bool ready = words.Arrived(kE81b, static_cast<uint32_t>(share.end));
   const bool single = kChunks > 0 && p.count == 1;
+  e8p.Clear();
   if (any_e8p && single && ready) e8p.StartWithoutList(p, share.begin, first_count, warp_row, log2_rows);
   schedule.Build(p, front, share.begin, first_count, log2_rows, GemvTileWords(kBlocks), warp, lane);
   words.Store(shared, plan, any_e8p, any_e81b);
