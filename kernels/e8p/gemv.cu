@@ -107,7 +107,7 @@ struct Front {
   int digit_sums[2];
   int reserved[2];
   uint32_t touched[kWarps];
-  // Of a launch of its own.
+  // Of an input transform that is a launch of its own.
   TokenHeader headers[kGemvMaxTokens];
 };
 static_assert(sizeof(Front) == kGemvFrontBytes);
@@ -576,7 +576,8 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   // Where the digits of this lane's MMA column, of the first token of four, begin in the warp's first k tile, and which
   // of its k tiles there are: all but those behind the row's end and those that are another warp's.
   const int column = lane >> 2, digits_stride = p.tokens * 128;
-  const uint8_t* piece = kChunks > 0 ? shared + plan.total + kChunks * kChunkShared * 4 : p.digits;
+  uint8_t* transformed = shared + plan.total + kChunks * kChunkShared * 4;  // digits of the block's own
+  const uint8_t* piece = kChunks > 0 ? transformed : p.digits;
   piece +=
       static_cast<int64_t>(load_unit * 2) * digits_stride + (column / 2) * 128 + (column & 1) * 64 + (lane & 3) * 16;
   const int first_tile = (first_unit - load_unit) * 2, end_tile = min(p.dim / kTileCols - load_unit * 2, 2 * kUnits);
@@ -601,8 +602,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     uint32_t found = 0;
     if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, lane);
     auto* exchange = reinterpret_cast<float*>(shared + plan.total);
-    uint8_t* to = shared + plan.total + kChunks * kChunkShared * 4;
-    TransformInput<kChunks>(p, x, sv, front, exchange, to, clears, found);
+    TransformInput<kChunks>(p, x, sv, front, exchange, transformed, clears, found);
   } else {
     // Behind the wait no warp waits for another: each goes on as soon as its own digits are there.
     __syncthreads();
