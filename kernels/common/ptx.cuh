@@ -68,6 +68,16 @@ __device__ __forceinline__ void ComputeNow(T*& pointer) {
 __device__ __forceinline__ void ComputeNow(uint32_t& v) { asm volatile("" : "+r"(v)::"memory"); }
 __device__ __forceinline__ void ComputeNow(int& v) { asm volatile("" : "+r"(v)::"memory"); }
 
+// Has an address and a word in registers here, not where they are used, to which the assembler moves what makes them: a
+// prefetch needs both, if `v` is all ones. It never is.
+__device__ __forceinline__ void HaveNow(const void* p, uint32_t v) {
+  asm volatile(
+      "{ .reg .pred any;\n\t"
+      "setp.eq.u32 any, %1, 0xFFFFFFFF;\n\t"
+      "@any prefetch.global.L2 [%0]; }" ::"l"(p),
+      "r"(v));
+}
+
 // `threads` threads of the block that all name this barrier (1 to 15; __syncthreads is 0).
 template <int kBarrier>
 __device__ __forceinline__ void SyncThreads(int threads) {
@@ -149,11 +159,20 @@ __device__ __forceinline__ uint32_t LoadConstant32(const uint32_t* p) {
   return v;
 }
 
-// Of global memory, where the compiler has lost sight of what a pointer points to.
-__device__ __forceinline__ uint4 LoadGlobal128(const void* p) {
-  uint4 v;
-  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
-  return v;
+// Where `any`; otherwise the value stays. Of global memory, where the compiler has lost sight of what a pointer points
+// to.
+template <int kOffset>
+__device__ __forceinline__ void LoadGlobalIf(bool any, const void* p, uint4& v) {
+  asm volatile(
+      "{ .reg .pred any;\n\t"
+      "setp.ne.u32 any, %5, 0;\n\t"
+      "@any ld.global.v4.u32 {%0,%1,%2,%3}, [%4 + %6]; }"
+      : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+      : "l"(p), "r"(static_cast<uint32_t>(any)), "n"(kOffset));
+}
+// Some value, for no instruction.
+__device__ __forceinline__ void TakeAnything(uint4& v) {
+  asm volatile("" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w));
 }
 
 // a | b | c as an instruction of its own: what depends on it is issued when a, b and c are there. Loads of a warp whose
@@ -165,6 +184,12 @@ __device__ __forceinline__ uint32_t Behind(uint32_t a, uint32_t b, uint32_t c) {
   return any;
 }
 
+// Multiples of 16 bytes. No-op before sm_90.
+__device__ __forceinline__ void PrefetchBulk(const void* p, uint32_t bytes) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(p), "r"(bytes));
+#endif
+}
 __device__ __forceinline__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 __device__ __forceinline__ void CopyAsync16(uint32_t shared, const void* global, bool valid) {

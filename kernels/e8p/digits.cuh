@@ -58,7 +58,7 @@ __device__ __forceinline__ int DigitByte(DigitLayout layout, int i) {
 __device__ __forceinline__ int64_t DigitPiece(DigitLayout layout, int tokens, int dim, int token, int digit, int k_tile,
                                               int piece) {
   if (layout == DigitLayout::kTiles)
-    return ((static_cast<int64_t>(k_tile) * tokens + token) * 2 + digit) * 64 + piece * 16;
+    return (static_cast<int64_t>(token) * dim + k_tile * 64) * 2 + digit * 64 + piece * 16;
   const int row = 2 * token + digit;
   if (layout == DigitLayout::kUnits) {
     const int swizzled = ((k_tile & 1) * 4 + piece) ^ (row & 7);

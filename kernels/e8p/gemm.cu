@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
         const int h = i / (kTokens * 8), token = token0 + (i / 8) % kTokens, k_tile = unit * 2 + h;
         const bool valid = token < p.tokens && k_tile * kTileCols < p.dim;
         const uint8_t* from =
-            valid ? p.digits + (static_cast<int64_t>(k_tile) * p.tokens + token) * 128 + (i % 8) * 16 : p.digits;
+            valid ? p.digits + (static_cast<int64_t>(token) * p.dim + k_tile * kTileCols) * 2 + (i % 8) * 16 : p.digits;
         ptx::CopyAsync16(to + i * 16, from, valid);
       }
     }

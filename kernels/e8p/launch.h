@@ -11,12 +11,12 @@
 namespace glq::kernels {
 
 // Each loads the kernels of its file for the current device.
-void LoadRhtInputKernels();
-void LoadRhtOutputKernels();
 void LoadRhtLargeKernels();
 void LoadRepackKernels();
 void LoadDecodeKernels();
-// These also allow the kernels `max_shared_bytes` of dynamic shared memory.
+// These also allow the kernels shared memory out of `max_shared_bytes`.
+void LoadRhtInputKernels(int max_shared_bytes);
+void LoadRhtOutputKernels(int max_shared_bytes);
 void LoadGemvKernels(int max_shared_bytes);
 void LoadGemmKernels(int max_shared_bytes);
 void LoadExpandHalvesKernels(int max_shared_bytes);
@@ -37,8 +37,8 @@ constexpr bool TransformsInBlocks(int log2, int64_t chunks) {
   constexpr int64_t kMany = 768;  // one and a half waves of the clusters' blocks
   return (log2 == 13 || log2 == 14) && chunks >= kMany;
 }
-void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream);
-void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream);
+void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream);
+void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared_bytes, cudaStream_t stream);
 
 // Rows of any length and any block list, in place over an fp32 buffer in the workspace; see rht_large.cu.
 struct BlockList {
@@ -63,6 +63,7 @@ struct GemvPlan {
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
   int steps_e8p, steps_e81b, sum_bytes, front_bytes;
+  int prefetched_steps;  // of a row of warps, into the L2
   size_t shared_bytes;
 };
 inline constexpr int kGemvWarps = 16;
@@ -77,6 +78,7 @@ constexpr int GemvTransformBytes(int chunks) {
 }
 // Steps of nothing behind a list, for loads ahead of the last ones.
 inline constexpr int kGemvStepsBehind = 12;
+inline constexpr int kGemvMostPrefetched = 6;  // steps
 constexpr int GemvListSteps(int chunk_tiles, int rows, int slots) {
   return slots == 0 ? 0 : (chunk_tiles + rows - 1) / rows * slots + kGemvStepsBehind;
 }

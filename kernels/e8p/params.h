@@ -18,7 +18,7 @@ inline constexpr int kMaxClusterChunks = 8;
 //
 // Digit 0 is hi, 1 is lo, q = 256 hi + lo; a k tile is 64 columns. The product's kernels read them in different orders.
 enum class DigitLayout : int32_t {
-  // [k tile][token][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece
+  // [token][k tile][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece
   // q
   // covers the groups 2q and 2q+1 (8 columns each) of the tile:
   //     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
@@ -109,6 +109,7 @@ struct GemvParams {
   int32_t chunk_tiles;             // row tiles whose sums shared memory holds at a time
   int32_t steps_e8p, steps_e81b;   // that the list of a row of warps has room for
   int32_t sum_bytes, front_bytes;  // of these sums; of all in front of the tables
+  int32_t prefetched_steps;        // of a row of warps, into the L2
   int32_t slots_e8p, slots_e81b;   // most stages of each codebook that a weight has; 0: left to another launch
   bool combine;                    // to y_rht instead of sums
   bool watched;                    // the output transform watches y_rht; its elements are kRowNotThere before

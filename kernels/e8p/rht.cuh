@@ -13,6 +13,7 @@
 //   else:  register s * W + m, W = 8 / C, is element s * 4096 + rank * (4096 / C) + W * t + m
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "common/bulk_copy.cuh"
@@ -175,13 +176,19 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
   }
 }
 
-// Dynamic shared memory that a launch of few blocks asks for and does not use: no more than two then share a
-// multiprocessor. Launched early, they fall on the few that the product before leaves free, and four blocks there take
-// twice the time of two; those that find no place come when the product ends, on all multiprocessors.
-inline constexpr size_t kSpreadBytes = 60 * 1024;
-inline constexpr int64_t kSpreadBlocks = 256;
-inline size_t SpreadBytes(int64_t blocks, bool dependent) {
-  return dependent && blocks <= kSpreadBlocks ? kSpreadBytes : 0;
+// Dynamic shared memory that a launch of few blocks asks for and does not use, so that no more than two, or one, share
+// a multiprocessor. Launched early, very few blocks fall on the few multiprocessors that the product before leaves
+// free: two each, since four there take twice the time. Of more, most come when the product ends, and then the first
+// multiprocessors to be free would take two each while others have none.
+inline constexpr size_t kTwoBlocksBytes = 60 * 1024;
+inline size_t OneBlockBytes(int max_shared_bytes) { return static_cast<size_t>(max_shared_bytes / 2); }
+inline size_t SpreadBytes(int64_t blocks, bool dependent, int max_shared_bytes) {
+  if (!dependent || blocks > 256) return 0;
+  return blocks >= 8 && blocks <= 128 ? OneBlockBytes(max_shared_bytes) : kTwoBlocksBytes;
+}
+// What the kernels must be allowed for it.
+inline size_t MostSpreadBytes(int max_shared_bytes) {
+  return std::max(kTwoBlocksBytes, OneBlockBytes(max_shared_bytes));
 }
 
 // Blocks of a multiprocessor: all threads it can hold, 32 registers each.

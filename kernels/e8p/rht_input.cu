@@ -328,7 +328,7 @@ int RhtClusterSize(int64_t dim) {
   return c;
 }
 
-void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream) {
+void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream) {
   const int64_t chunks = (p.dim + kChunk - 1) / kChunk;
   const int log2 = std::max(12, LargestBlockLog2(p.dim));
   const bool many = !p.pretransformed && TransformsInBlocks(log2, p.tokens * chunks);
@@ -339,9 +339,10 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
   const int64_t each = static_cast<int64_t>(kClearsPerThread) * threads;
   const int64_t clearing = std::min(kMaxClearing, (p.clear_count / 4 + each - 1) / each);
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
-  LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(static_cast<unsigned>(threads)),
-                      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, dependent), c,
-                      dependent};
+  LaunchConfig config{
+      dim3(static_cast<unsigned>(clusters * c)), dim3(static_cast<unsigned>(threads)),
+      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, dependent, max_shared_bytes), c,
+      dependent};
   if (many) {
     auto* kernel = log2 == 13 ? BlockKernelOf<13>(parts) : BlockKernelOf<14>(parts);
     Launch("rht_input", kernel, config, stream, p);
@@ -354,13 +355,13 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, cudaStream_t stream
   Launch("rht_input", kernel, config, stream, p);
 }
 
-void LoadRhtInputKernels() {
+void LoadRhtInputKernels(int max_shared_bytes) {
   const auto load = [](size_t shared, auto... kernels) {
     LoadKernels(kernels...);
     PreferSharedMemory(kernels...);
     AllowDynamicShared(shared, kernels...);
   };
-  load(kSpreadBytes, RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
+  load(MostSpreadBytes(max_shared_bytes), RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
   for (const int parts : {1, 2}) {
     load(BlockBytes(13), BlockKernelOf<13>(parts));
     load(BlockBytes(14), BlockKernelOf<14>(parts));

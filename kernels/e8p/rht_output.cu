@@ -332,7 +332,7 @@ auto* KernelOf(Source source) {
 
 int OutputClusterSize(int64_t dim) { return RhtClusterSize(int64_t{1} << LargestBlockLog2(dim)); }
 
-void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
+void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared_bytes, cudaStream_t stream) {
   int log2 = 12;
   int64_t dim = 0, chunks = 0;
   // The weights of a group come from one product: all of them are to be scaled, or none.
@@ -359,18 +359,19 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t s
                  : c == 2 ? KernelOf<2>(source)
                  : c == 4 ? KernelOf<4>(source)
                           : KernelOf<8>(source);
-  const size_t shared = SpreadBytes(int64_t{grid.x} * grid.y * grid.z, dependent);
+  const size_t shared = SpreadBytes(int64_t{grid.x} * grid.y * grid.z, dependent, max_shared_bytes);
   Launch("rht_output", kernel, {grid, dim3(kChunkThreads), shared, c, dependent}, stream, group);
 }
 
-void LoadRhtOutputKernels() {
+void LoadRhtOutputKernels(int max_shared_bytes) {
   const auto load = [](size_t shared, auto... kernels) {
     LoadKernels(kernels...);
     PreferSharedMemory(kernels...);
     AllowDynamicShared(shared, kernels...);
   };
   for (const Source source : {Source::kRows, Source::kScaledRows, Source::kSums}) {
-    load(kSpreadBytes, KernelOf<1>(source), KernelOf<2>(source), KernelOf<4>(source), KernelOf<8>(source));
+    load(MostSpreadBytes(max_shared_bytes), KernelOf<1>(source), KernelOf<2>(source), KernelOf<4>(source),
+         KernelOf<8>(source));
     load(BlockBytes(13), BlockKernelOf<13>(source));
     load(BlockBytes(14), BlockKernelOf<14>(source));
   }

@@ -80,6 +80,8 @@ class CudaBackend final : public Backend {
     }
     if (!(flags & GLQ_CONTEXT_LAZY)) LoadAll();
     // The largest opt-in is set in any case: it must not wait for a launch.
+    kernels::LoadRhtInputKernels(traits_.max_shared_bytes);
+    kernels::LoadRhtOutputKernels(traits_.max_shared_bytes);
     kernels::LoadGemvKernels(traits_.max_shared_bytes);
     kernels::LoadGemmKernels(traits_.max_shared_bytes);
     kernels::LoadExpandHalvesKernels(traits_.max_shared_bytes);
@@ -350,8 +352,6 @@ class CudaBackend final : public Backend {
   }
 
   static void LoadAll() {
-    kernels::LoadRhtInputKernels();
-    kernels::LoadRhtOutputKernels();
     kernels::LoadRhtLargeKernels();
     kernels::LoadRepackKernels();
     kernels::LoadDecodeKernels();

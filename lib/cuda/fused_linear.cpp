@@ -270,6 +270,7 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
   p.steps_e81b = plan.gemv.steps_e81b;
   p.sum_bytes = plan.gemv.sum_bytes;
   p.front_bytes = plan.gemv.front_bytes;
+  p.prefetched_steps = plan.gemv.prefetched_steps;
   p.combine = plan.gemv.combine;
   p.watched = watched;
   p.digits = layout.digits;
@@ -341,7 +342,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   if (layout.input_buffer != nullptr) {
     kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
   } else if (plan.path != Path::kGemv || plan.gemv.transform_chunks == 0) {
-    kernels::LaunchRhtInput(in, dependent, stream);
+    kernels::LaunchRhtInput(in, dependent, device_.max_shared_bytes, stream);
   }
 
   // The output transform takes each element of y_rht when it is stored, not when the product has ended.
@@ -388,7 +389,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
       kernels::LaunchRhtOutputLarge(out, weights[i]->out_blocks(), layout.output_buffer, stream);
     }
   }
-  if (group.count > 0) kernels::LaunchRhtOutput(group, dependent, stream);
+  if (group.count > 0) kernels::LaunchRhtOutput(group, dependent, device_.max_shared_bytes, stream);
 }
 
 void FusedLinearRunner::RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
@@ -441,7 +442,7 @@ void FusedLinearRunner::RhtInput(const CudaWeight& weight, const Matrix& x, cons
     p.v = static_cast<float*>(Rows(v, first, n).data);
     p.v_stride = v.stride;
     if (fits) {
-      kernels::LaunchRhtInput(p, device_.clusters, stream);
+      kernels::LaunchRhtInput(p, device_.clusters, device_.max_shared_bytes, stream);
     } else {
       kernels::LaunchRhtInputLarge(p, weight.in_blocks(), static_cast<float*>(workspace), stream);
     }
@@ -466,7 +467,7 @@ void FusedLinearRunner::RhtOutput(const CudaWeight& weight, const Matrix& z, con
     group.items[0].rows = static_cast<const float*>(Rows(z, first, n).data);
     group.items[0].rows_stride = z.stride;
     if (fits) {
-      kernels::LaunchRhtOutput(group, device_.clusters, stream);
+      kernels::LaunchRhtOutput(group, device_.clusters, device_.max_shared_bytes, stream);
     } else {
       kernels::LaunchRhtOutputLarge(group.items[0], weight.out_blocks(), static_cast<float*>(workspace), stream);
     }

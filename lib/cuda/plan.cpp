@@ -70,6 +70,16 @@ Transforms CountTransforms(const e8p::LinearMeta* const* metas, int count, int64
   return t;
 }
 
+// Steps of a warp behind those whose weights it has in registers that are asked for into the L2 while the block waits
+// for its digits: some 64 KiB a block, where that is a small part of what is to come. (Fitted to an H200.)
+int PrefetchedSteps(const DeviceTraits& device, const GemvPlan& plan, int64_t units, int tiles) {
+  constexpr int64_t kAll = int64_t{16} << 20, kBlock = int64_t{64} << 10;
+  if (!device.clusters || tiles * units * kernels::kUnitBytesE8p < kAll) return 0;
+  const int64_t step = std::min<int64_t>(units, plan.warps_k * plan.units_per_warp) * kernels::kUnitBytesE8p *
+                       (kernels::kGemvWarps / plan.warps_k);
+  return static_cast<int>(std::clamp<int64_t>((kBlock + step / 2) / step, 1, kernels::kGemvMostPrefetched));
+}
+
 // `chunks`: of 4096 elements, of the row that every block transforms itself; no plan (0 blocks) where that cannot be.
 GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int64_t tokens, int chunks,
                   const Transforms& transforms) {
@@ -107,18 +117,22 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   };
   // Blocks fill the registers of their multiprocessor. Some stay free, so that the transforms of this call and the next
   // can be on the machine, their prologues done, before the product ends: two blocks of a transform each. Those of the
-  // next call's input that find no place keep its product waiting; those of the output come later, somewhere else. Row
-  // counts of real layers divide by 128. (The weights of both are fitted to an H200.)
-  for (const int spared : {4, 8, 12, 16}) {
-    const bool spares = device.clusters && device.multiprocessors > 64;  // otherwise nothing is launched early
-    if (!spares && spared > 4) break;
-    const int multiprocessors = spares ? device.multiprocessors / 4 * 4 - spared : device.multiprocessors;
-    const auto crowd = [&](int64_t blocks) { return static_cast<double>(CeilDiv(blocks, 2 * spared) - 1); };
-    const double late =
-        !spares ? 0.0
-                : 3.0 * std::max(0.0, crowd(transforms.before)) + 1.5 * std::clamp(crowd(transforms.after), 0.0, 2.0);
+  // output that find no place come later, somewhere else. Row counts of real layers divide by 128. (Fitted to an H200.)
+  // An input transform of more blocks than that takes multiprocessors from its product, whose last blocks then start
+  // late: they have a row tile less than the others if the product has all multiprocessors.
+  const auto consider_all = [&](int multiprocessors, double late) {
     for (const int warps_k : {16, 8, 4}) {
       for (int n = 1; n <= kernels::GemvMaxUnits(token_blocks); ++n) consider(warps_k, n, multiprocessors, late);
+    }
+  };
+  const bool spares = device.clusters && device.multiprocessors > 64;  // otherwise nothing is launched early
+  const int most = spares ? device.multiprocessors / 4 * 4 : device.multiprocessors;
+  if (!spares || transforms.before > 4) {
+    consider_all(most, 0);
+  } else {
+    for (const int spared : {4, 8, 12, 16}) {
+      const auto crowd = static_cast<double>(CeilDiv(transforms.after, int64_t{2} * spared) - 1);
+      consider_all(most - spared, 1.5 * std::clamp(crowd, 0.0, 2.0));
     }
   }
   if (best.blocks == 0) return best;
@@ -141,6 +155,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.steps_e81b = chunk.steps_e81b;
   best.sum_bytes = static_cast<int>(chunk.sum_bytes);
   best.front_bytes = static_cast<int>(chunk.bytes);
+  best.prefetched_steps = chunks == 0 ? PrefetchedSteps(device, best, units, rows.tiles) : 0;
   best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables) +
                       static_cast<size_t>(transform);
   return best;

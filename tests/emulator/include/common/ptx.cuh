@@ -64,18 +64,24 @@ uint32_t LoadShared32(uint32_t address) {
 inline uint4 LoadShared128(uint32_t address) { return *static_cast<const uint4*>(emulator::Pointer(address)); }
 inline uint4 LoadStream128(const void* p) { return *static_cast<const uint4*>(p); }
 inline uint32_t LoadConstant32(const uint32_t* p) { return *p; }
-inline uint4 LoadGlobal128(const void* p) { return *static_cast<const uint4*>(p); }
 inline uint2 LoadStream64(const void* p) { return *static_cast<const uint2*>(p); }
 template <int kOffset, typename T>
 void LoadStreamIf(bool any, const void* p, T& v) {
   if (any) v = *reinterpret_cast<const T*>(static_cast<const uint8_t*>(p) + kOffset);
 }
 template <int kOffset>
+void LoadGlobalIf(bool any, const void* p, uint4& v) {
+  LoadStreamIf<kOffset>(any, p, v);
+}
+inline void TakeAnything(uint4& v) { v = uint4{0x12345678u, 0x9ABCDEF0u, 0xFFFFFFFFu, 0x80808080u}; }
+template <int kOffset>
 void AddShared(uint32_t address, int v) {
   *static_cast<int*>(emulator::Pointer(address + kOffset)) += v;
 }
 inline uint32_t Behind(uint32_t a, uint32_t b, uint32_t c) { return a | b | c; }
 inline void PrefetchL2(const void*) {}
+inline void PrefetchBulk(const void*, uint32_t) {}
+inline void HaveNow(const void*, uint32_t) {}
 
 inline void CopyAsync16(uint32_t shared, const void* global, bool valid) {
   if (valid) {
