@@ -156,7 +156,9 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.sum_bytes = static_cast<int>(chunk.sum_bytes);
   best.front_bytes = static_cast<int>(chunk.bytes);
   best.prefetched_steps = chunks == 0 ? PrefetchedSteps(device, best, units, rows.tiles) : 0;
-  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b, device.aligned_tables) +
+  // A launch for each codebook has one table, of E8P the larger one.
+  const bool both = device.aligned_tables;
+  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b && (both || !e8p), both) +
                       static_cast<size_t>(transform);
   return best;
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace glq::emulator {
 namespace {
 
 namespace context = boost::context;
+
+std::mutex g_allowed_mutex;
+std::map<const void*, size_t> g_allowed;  // by kernel
 
 constexpr uint32_t kWindowStart = 1024;      // where dynamic shared memory begins, as on current GPUs
 constexpr uint32_t kStaticStart = 0x800000;  // stands for the address of kAnchor
@@ -172,6 +176,16 @@ void EndPhaseIfComplete(MemoryBarrier& b) {
 }
 
 }  // namespace
+
+void AllowDynamicShared(const void* kernel, size_t bytes) {
+  const std::lock_guard lock(g_allowed_mutex);
+  g_allowed[kernel] = bytes;
+}
+size_t AllowedDynamicShared(const void* kernel) {
+  const std::lock_guard lock(g_allowed_mutex);
+  const auto it = g_allowed.find(kernel);
+  return it != g_allowed.end() ? it->second : size_t{48} << 10;
+}
 
 void Run(const char* name, const LaunchShape& shape, const std::function<void()>& kernel) {
   const Launch launch{name, shape, &kernel};

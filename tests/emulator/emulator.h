@@ -25,6 +25,10 @@ struct LaunchShape {
   unsigned cluster = 1;  // blocks along x
 };
 
+// Bytes of dynamic shared memory that a launch of a kernel may ask for: 48 KiB unless more were allowed.
+void AllowDynamicShared(const void* kernel, size_t bytes);
+size_t AllowedDynamicShared(const void* kernel);
+
 // Runs the kernel over the whole grid. Aborts with a message if its threads wait for each other for ever.
 void Run(const char* name, const LaunchShape& shape, const std::function<void()>& kernel);
 

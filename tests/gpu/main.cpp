@@ -5,6 +5,7 @@
 //                    for compute-sanitizer
 //   --quiet          GoogleTest's output alone
 //   GLQ_TEST_NO_LIBRARY=1   contexts without cuBLASLt
+//   GLQ_TEST_LAZY=1         the common context is a lazy one (GLQ_CONTEXT_LAZY)
 //
 // Ends with 77 where there is no GPU, or no case with "Smoke" to run.
 #include <cuda_runtime_api.h>

@@ -82,7 +82,7 @@ glq_context* CpuContext() {
 }
 
 glq_context* GpuContext() {
-  static const Context context = MakeContext(kGpu);
+  static const Context context = MakeContext(kGpu, std::getenv("GLQ_TEST_LAZY") != nullptr ? GLQ_CONTEXT_LAZY : 0);
   return context.get();
 }
 

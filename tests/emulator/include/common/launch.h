@@ -19,11 +19,15 @@ template <typename... Kernels>
 void LoadKernels(Kernels...) {}
 template <typename... Kernels>
 void PreferSharedMemory(Kernels...) {}
-template <typename... Kernels>
-void AllowDynamicShared(size_t, Kernels...) {}
-
+// Dynamic shared memory beyond 48 KiB has to be allowed before a launch.
 template <typename Kernel>
-void AllowSharedMemory(Kernel, int) {}
+void AllowSharedMemory(Kernel kernel, int max_bytes) {
+  emulator::AllowDynamicShared(reinterpret_cast<const void*>(kernel), static_cast<size_t>(max_bytes));
+}
+template <typename... Kernels>
+void AllowDynamicShared(size_t bytes, Kernels... kernels) {
+  (emulator::AllowDynamicShared(reinterpret_cast<const void*>(kernels), bytes), ...);
+}
 
 struct LaunchConfig {
   dim3 grid;
@@ -35,6 +39,14 @@ struct LaunchConfig {
 
 template <typename... Params, typename... Args>
 void Launch(const char* name, void (*kernel)(Params...), const LaunchConfig& c, cudaStream_t, Args&&... args) {
+  if (c.shared_bytes > emulator::AllowedDynamicShared(reinterpret_cast<const void*>(kernel))) {
+    throw Error(GLQ_E_CUDA,
+                std::string(name) + ": " + std::to_string(c.shared_bytes) +
+                    " bytes of dynamic shared memory, more than the " +
+                    std::to_string(emulator::AllowedDynamicShared(reinterpret_cast<const void*>(kernel))) +
+                    " that were allowed",
+                GLQ_NATIVE_CUDA, static_cast<int32_t>(cudaErrorInvalidValue));
+  }
   emulator::Run(name, {c.grid, c.block, c.shared_bytes, static_cast<unsigned>(c.cluster)}, [&] { kernel(args...); });
 }
 
