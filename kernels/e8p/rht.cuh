@@ -184,7 +184,7 @@ inline constexpr size_t kTwoBlocksBytes = 60 * 1024;
 inline size_t OneBlockBytes(int max_shared_bytes) { return static_cast<size_t>(max_shared_bytes / 2); }
 inline size_t SpreadBytes(int64_t blocks, bool dependent, int max_shared_bytes) {
   if (!dependent || blocks > 256) return 0;
-  return blocks >= 8 && blocks <= 128 ? OneBlockBytes(max_shared_bytes) : kTwoBlocksBytes;
+  return blocks >= 8 && blocks <= 64 ? OneBlockBytes(max_shared_bytes) : kTwoBlocksBytes;
 }
 // What the kernels must be allowed for it.
 inline size_t MostSpreadBytes(int max_shared_bytes) {
