@@ -19,14 +19,17 @@ template <typename... Kernels>
 void LoadKernels(Kernels...) {}
 template <typename... Kernels>
 void PreferSharedMemory(Kernels...) {}
-// Dynamic shared memory beyond 48 KiB has to be allowed before a launch.
-template <typename Kernel>
-void AllowSharedMemory(Kernel kernel, int max_bytes) {
-  emulator::AllowDynamicShared(reinterpret_cast<const void*>(kernel), static_cast<size_t>(max_bytes));
-}
+// Dynamic shared memory beyond 48 KiB has to be allowed before a launch, and a block can have so much.
 template <typename... Kernels>
 void AllowDynamicShared(size_t bytes, Kernels... kernels) {
+  int most = 0;
+  CheckCuda(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "cudaDeviceGetAttribute");
+  CheckCuda(bytes <= static_cast<size_t>(most) ? cudaSuccess : cudaErrorInvalidValue, "cudaFuncSetAttribute");
   (emulator::AllowDynamicShared(reinterpret_cast<const void*>(kernels), bytes), ...);
+}
+template <typename Kernel>
+void AllowSharedMemory(Kernel kernel, int max_bytes) {
+  AllowDynamicShared(static_cast<size_t>(max_bytes), kernel);
 }
 
 struct LaunchConfig {
