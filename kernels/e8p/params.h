@@ -18,16 +18,14 @@ inline constexpr int kMaxClusterChunks = 8;
 //
 // Digit 0 is hi, 1 is lo, q = 256 hi + lo; a k tile is 64 columns. The product's kernels read them in different orders.
 enum class DigitLayout : int32_t {
-  // [token][k tile][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction; piece
-  // q
-  // covers the groups 2q and 2q+1 (8 columns each) of the tile:
+  // [token][k tile][digit][64 bytes]. The 64 bytes are four pieces of 16, one per lane q of an MMA's k direction;
+  // piece q covers the groups 2q and 2q+1 (8 columns each) of the tile:
   //     [ group 2q: columns 0 2 4 6 ][ group 2q+1: 0 2 4 6 ][ group 2q: 1 3 5 7 ][ group 2q+1: 1 3 5 7 ]
   // that is b0, b1 of the MMA over low nibbles and b0, b1 of the one over high nibbles (layout.h).
   kTiles,
   // [unit][token][digit][128 bytes] for warpgroup MMAs: per k tile of the unit 32 bytes for the low and 32 for the high
   // nibbles, b0 of the four q and then b1; the eight pieces of 16 bytes of row n = 2 * token + digit of a unit are
-  // swizzled,
-  // piece c at c ^ (n % 8). A missing last k tile is zero.
+  // swizzled, piece c at c ^ (n % 8). A missing last k tile is zero.
   kUnits,
   // [token][digit][dim] in the order of the columns, for a library product.
   kRows,

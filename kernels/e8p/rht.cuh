@@ -179,12 +179,13 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
 // Dynamic shared memory that a launch of few blocks asks for and does not use, so that no more than two, or one, share
 // a multiprocessor. Launched early, very few blocks fall on the few multiprocessors that the product before leaves
 // free: two each, since four there take twice the time. Of more, most come when the product ends, and then the first
-// multiprocessors to be free would take two each while others have none.
+// multiprocessors to be free would take two each while others have none. Where 128 blocks
+// are clusters of four or eight, one each is slower: presumably not all find neighbouring multiprocessors at once.
 inline constexpr size_t kTwoBlocksBytes = 60 * 1024;
 inline size_t OneBlockBytes(int max_shared_bytes) { return static_cast<size_t>(max_shared_bytes / 2); }
-inline size_t SpreadBytes(int64_t blocks, bool dependent, int max_shared_bytes) {
+inline size_t SpreadBytes(int64_t blocks, int cluster, bool dependent, int max_shared_bytes) {
   if (!dependent || blocks > 256) return 0;
-  return blocks >= 8 && blocks <= 64 ? OneBlockBytes(max_shared_bytes) : kTwoBlocksBytes;
+  return blocks >= 8 && blocks <= (cluster <= 2 ? 128 : 64) ? OneBlockBytes(max_shared_bytes) : kTwoBlocksBytes;
 }
 // What the kernels must be allowed for it.
 inline size_t MostSpreadBytes(int max_shared_bytes) {

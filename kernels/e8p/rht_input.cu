@@ -341,7 +341,7 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_byte
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
   LaunchConfig config{
       dim3(static_cast<unsigned>(clusters * c)), dim3(static_cast<unsigned>(threads)),
-      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, dependent, max_shared_bytes), c,
+      many ? static_cast<size_t>(BlockBytes(log2)) : SpreadBytes(clusters * c, c, dependent, max_shared_bytes), c,
       dependent};
   if (many) {
     auto* kernel = log2 == 13 ? BlockKernelOf<13>(parts) : BlockKernelOf<14>(parts);

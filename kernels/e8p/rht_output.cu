@@ -359,7 +359,7 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared
                  : c == 2 ? KernelOf<2>(source)
                  : c == 4 ? KernelOf<4>(source)
                           : KernelOf<8>(source);
-  const size_t shared = SpreadBytes(int64_t{grid.x} * grid.y * grid.z, dependent, max_shared_bytes);
+  const size_t shared = SpreadBytes(int64_t{grid.x} * grid.y * grid.z, c, dependent, max_shared_bytes);
   Launch("rht_output", kernel, {grid, dim3(kChunkThreads), shared, c, dependent}, stream, group);
 }
 
