@@ -3,13 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <new>
-#include <system_error>
 #include <thread>
 
-#if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
-#include <signal.h>
-#endif
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -18,6 +14,7 @@
 #endif
 
 #include "platform/fp_env.h"
+#include "platform/worker_thread.h"
 
 namespace glq {
 namespace {
@@ -26,11 +23,9 @@ namespace {
 std::atomic<int> fork_generation{0};
 
 void WatchForks() {
-#if defined(__unix__) || defined(__APPLE__)
   static const int registered =
       pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
   static_cast<void>(registered);
-#endif
 }
 
 void Pause() {
@@ -40,22 +35,6 @@ void Pause() {
   asm volatile("yield");
 #endif
 }
-
-// Signals belong to the host's threads; a worker must not run a host's handler.
-class ScopedSignalsBlocked {
- public:
-#if defined(__unix__) || defined(__APPLE__)
-  ScopedSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &saved_);
-  }
-  ~ScopedSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
-
- private:
-  sigset_t saved_;
-#endif
-};
 
 int UsableCpus() {
 #if defined(__linux__)
@@ -76,9 +55,13 @@ constexpr int kSpins = 1000;
 // Chunks per worker: enough to even out cores of unequal speed.
 constexpr int64_t kChunksPerWorker = 4;
 
+class ThreadPool;
+
 struct alignas(64) Slot {
   std::atomic<int> state{kIdle};
-  std::thread thread;
+  ThreadPool* pool = nullptr;
+  int worker = 0;
+  WorkerThread thread;
 };
 
 int AwaitChange(const std::atomic<int>& word, int from) {
@@ -106,7 +89,7 @@ class ThreadPool final : public Parallel {
       slots_[i].state.store(kQuit, std::memory_order_release);
       slots_[i].state.notify_all();
     }
-    for (int i = 0; i < started_; ++i) slots_[i].thread.join();
+    for (int i = 0; i < started_; ++i) slots_[i].thread.Join();
   }
 
   int workers() const override { return workers_; }
@@ -158,13 +141,10 @@ class ThreadPool final : public Parallel {
     started_ = 0;
     slots_.reset(new (std::nothrow) Slot[workers_ - 1]);
     if (!slots_) return;
-    ScopedSignalsBlocked blocked;
     for (int i = 0; i < workers_ - 1; ++i) {
-      try {
-        slots_[i].thread = std::thread([this, i, slot = &slots_[i]] { Work(*slot, i + 1); });
-      } catch (const std::system_error&) {
-        return;  // fewer threads than asked for: slower, same result
-      }
+      slots_[i].pool = this;
+      slots_[i].worker = i + 1;
+      if (!slots_[i].thread.Start(&Work, &slots_[i])) return;  // fewer threads than asked for: slower, same result
       started_ = i + 1;
     }
   }
@@ -175,13 +155,15 @@ class ThreadPool final : public Parallel {
     started_ = -1;
   }
 
-  void Work(Slot& slot, int worker) {
+  static void* Work(void* argument) {
+    Slot& slot = *static_cast<Slot*>(argument);
+    WorkerThread::BlockSignalsHere();
     ScopedDefaultFp fp;
     for (;;) {
-      if (AwaitChange(slot.state, kIdle) == kQuit) return;
+      if (AwaitChange(slot.state, kIdle) == kQuit) return nullptr;
       int expected = kRun;
       if (!slot.state.compare_exchange_strong(expected, kBusy, std::memory_order_acquire)) continue;
-      RunChunks(worker);
+      slot.pool->RunChunks(slot.worker);
       slot.state.store(kIdle, std::memory_order_release);
       slot.state.notify_all();
     }

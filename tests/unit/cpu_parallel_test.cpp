@@ -1,10 +1,17 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <ctime>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #if defined(__unix__)
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -154,6 +161,96 @@ TEST(ThreadPool, AForkDuringALoopLeavesTheChildAWorkingPool) {
   release = true;
   busy.join();
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+#endif
+
+#if defined(__unix__)
+TEST(ThreadPool, WorkersTakeNoSignals) {
+  const auto pool = MakeThreadPool(2);
+  std::atomic<int> arrived{0}, open{0};
+  const pthread_t caller = pthread_self();
+  pool->For(2, 1, [&](int64_t, int64_t, int) {
+    ++arrived;
+    while (arrived.load() < 2) std::this_thread::yield();
+    sigset_t mask;
+    pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    for (const int signal : {SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGPROF}) {
+      if (!pthread_equal(caller, pthread_self()) && !sigismember(&mask, signal)) ++open;
+    }
+  });
+  EXPECT_EQ(open, 0);
+}
+#endif
+
+// A garbage collector of the host may stop the host's threads by a signal wherever they are, and wait until all have
+// answered. Not under a sanitizer, whose runtime delivers signals when it likes.
+#if defined(__unix__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+class Stopper {
+ public:
+  Stopper() {
+    sem_init(&stopped_, 0, 0);
+    struct sigaction action = {};
+    action.sa_handler = [](int) {
+      const int saved = errno;
+      const int phase = phase_.load();
+      sem_post(&stopped_);
+      while (phase % 2 == 1 && phase_.load() == phase) {
+      }
+      errno = saved;
+    };
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGUSR1, &action, &before_);
+  }
+  ~Stopper() {
+    sigaction(SIGUSR1, &before_, nullptr);
+    sem_destroy(&stopped_);
+  }
+
+  // Stops the threads and lets them go on. False when one of them has not answered after ten seconds.
+  bool StopAll(const std::vector<pthread_t>& threads) {
+    bool all = true;
+    timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 10;
+    ++phase_;
+    for (const pthread_t thread : threads) pthread_kill(thread, SIGUSR1);
+    for (size_t i = 0; i < threads.size(); ++i) all = sem_timedwait(&stopped_, &until) == 0 && all;
+    ++phase_;
+    return all;
+  }
+
+ private:
+  static inline sem_t stopped_;
+  static inline std::atomic<int> phase_{0};  // odd while threads are to stand still
+  struct sigaction before_;
+};
+
+TEST(ThreadPool, CallersCanBeStoppedBySignalsAnywhere) {
+  Stopper stopper;
+  std::atomic<bool> end{false};
+  std::atomic<int64_t> pools{0};
+  std::vector<std::thread> callers;
+  std::vector<pthread_t> threads;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      while (!end) {
+        // Pools that live together and end together: the C library frees the stacks of some, and hands others out.
+        const std::unique_ptr<Parallel> few[] = {MakeThreadPool(9), MakeThreadPool(2)};
+        for (const auto& pool : few) pool->For(100, 1, [](int64_t, int64_t, int) {});
+        ++pools;
+      }
+    });
+    threads.push_back(callers.back().native_handle());
+  }
+  bool answered = true;
+  for (int round = 0; round < 100 && answered; ++round) {
+    answered = stopper.StopAll(threads);
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
+  }
+  end = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_TRUE(answered) << "after " << pools << " rounds of two pools";
+  EXPECT_GT(pools, 0);
 }
 #endif
 

@@ -15,16 +15,17 @@ mapfile -t tests < <(find $folder/tests/{Glq.Tests,Mono} -name '*.cs' ! -path '*
 compile -target:library -doc:"$out/Glq.xml" -out:"$out/Glq.dll" "${sources[@]}"
 compile -r:"$out/Glq.dll" -r:System.Core.dll -out:"$out/Glq.Tests.exe" "${tests[@]}"
 
-# mono_tests [FILTER] : runs the tests, shows what failed, and counts; a crash is a failure.
+# mono_tests [FILTER] : runs the tests, shows what failed, and counts; a crash is a failure, and no end is one.
 mono_tests() {
-  local log=$out/tests.log last
-  timeout 600 mono "$program" "$@" > "$log" 2>&1 || true
+  local log=$out/tests.log last rc=0
+  timeout 300 mono "$program" "$@" > "$log" 2>&1 || rc=$?
   last=$(tail -n 1 "$log")
   if [[ $last =~ ^([0-9]+)\ ([0-9]+)$ ]] && ((BASH_REMATCH[1] + BASH_REMATCH[2] > 0)); then
-    grep -v '^ok' "$log" | head -n -1 || true
+    grep -vE '^(ok|run) ' "$log" | head -n -1 || true
     count "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
   else
     tail -n 40 "$log" >&2
+    echo "$program $*: no result (exit code $rc; 124: it had not ended after 300 s)" >&2
     count 0 1
   fi
 }

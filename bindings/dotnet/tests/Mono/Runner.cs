@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Glq.Tests
 {
-    /// <summary>Runs every test of this assembly and prints what failed; the last line is "PASSED FAILED".</summary>
+    /// <summary>Runs every test here and prints what starts and how it ended; the last line is "PASSED FAILED".</summary>
     public static class Runner
     {
         private static int passed;
@@ -32,6 +32,7 @@ namespace Glq.Tests
 
         private static void RunAll(Type type, MethodInfo method)
         {
+            Console.WriteLine("run  {0}.{1}", type.Name, method.Name);
             var clock = Stopwatch.StartNew();
             int before = failed;
             var data = method.GetCustomAttribute<MemberDataAttribute>();

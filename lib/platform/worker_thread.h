@@ -1,0 +1,49 @@
+// A thread of the library's own, on which no signal handler of the host runs.
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+namespace glq {
+
+// Signals belong to the host's threads: this one starts with all of them blocked.
+//
+// The mask of the thread that starts it is left alone. To block the signals there for a moment would be simpler, and
+// wrong: a garbage collector that stops threads by a signal (Mono's does) would wait for that thread, while it waits for
+// a lock inside pthread_create or malloc, whose holder has been stopped already.
+class WorkerThread {
+ public:
+  // Runs run(argument) on a new thread. False where the system has none to give.
+  bool Start(void* (*run)(void*), void* argument) {
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    const bool started = BlockSignals(attributes) && pthread_create(&thread_, &attributes, run, argument) == 0;
+    pthread_attr_destroy(&attributes);
+    return started;
+  }
+
+  void Join() { pthread_join(thread_, nullptr); }
+
+  // To be called first on the new thread: what BlockSignals cannot do everywhere.
+  static void BlockSignalsHere() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  }
+
+ private:
+  static bool BlockSignals(pthread_attr_t& attributes) {
+#if defined(__GLIBC__)
+    sigset_t all;
+    sigfillset(&all);
+    return pthread_attr_setsigmask_np(&attributes, &all) == 0;
+#else
+    static_cast<void>(attributes);
+    return true;
+#endif
+  }
+
+  pthread_t thread_;
+};
+
+}  // namespace glq
