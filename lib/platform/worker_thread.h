@@ -6,11 +6,13 @@
 
 namespace glq {
 
-// Signals belong to the host's threads: this one starts with all of them blocked.
+// Signals belong to the host's threads: this one starts with all of them blocked but those that its own instructions
+// raise. A fault in the host's memory (a write barrier, pages that a handler brings) belongs to the host wherever it
+// happens, and where its signal is blocked the system ends the process.
 //
 // The mask of the thread that starts it is left alone. To block the signals there for a moment would be simpler, and
-// wrong: a garbage collector that stops threads by a signal (Mono's does) would wait for that thread, while it waits for
-// a lock inside pthread_create or malloc, whose holder has been stopped already.
+// wrong: a garbage collector that stops threads by a signal (Mono's does) would wait for that thread, while it waits
+// for a lock inside pthread_create or malloc, whose holder has been stopped already.
 class WorkerThread {
  public:
   // Runs run(argument) on a new thread. False where the system has none to give.
@@ -26,17 +28,21 @@ class WorkerThread {
 
   // To be called first on the new thread: what BlockSignals cannot do everywhere.
   static void BlockSignalsHere() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    const sigset_t blocked = Blocked();
+    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
   }
 
  private:
+  static sigset_t Blocked() {
+    sigset_t set;
+    sigfillset(&set);
+    for (const int raised : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) sigdelset(&set, raised);
+    return set;
+  }
   static bool BlockSignals(pthread_attr_t& attributes) {
 #if defined(__GLIBC__)
-    sigset_t all;
-    sigfillset(&all);
-    return pthread_attr_setsigmask_np(&attributes, &all) == 0;
+    const sigset_t blocked = Blocked();
+    return pthread_attr_setsigmask_np(&attributes, &blocked) == 0;
 #else
     static_cast<void>(attributes);
     return true;

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -180,6 +181,34 @@ TEST(ThreadPool, WorkersTakeNoSignals) {
   });
   EXPECT_EQ(open, 0);
 }
+
+// What an instruction raises is not a signal of another's: a fault in memory that the host manages by a handler.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+struct Guarded {
+  static inline char* page = nullptr;
+  static inline size_t bytes = 0;
+};
+
+TEST(ThreadPool, TheHostHandlesFaultsOfWorkers) {
+  Guarded::bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  Guarded::page = static_cast<char*>(mmap(nullptr, Guarded::bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(Guarded::page, MAP_FAILED);
+  struct sigaction action = {}, before;
+  action.sa_handler = [](int) { mprotect(Guarded::page, Guarded::bytes, PROT_READ); };
+  sigaction(SIGSEGV, &action, &before);
+  const auto pool = MakeThreadPool(2);
+  const pthread_t caller = pthread_self();
+  std::atomic<int> arrived{0}, read{-1};
+  pool->For(2, 1, [&](int64_t, int64_t, int) {
+    ++arrived;
+    while (arrived.load() < 2) std::this_thread::yield();
+    if (!pthread_equal(caller, pthread_self())) read = *static_cast<volatile char*>(Guarded::page);
+  });
+  sigaction(SIGSEGV, &before, nullptr);
+  EXPECT_EQ(read, 0);
+  munmap(Guarded::page, Guarded::bytes);
+}
+#endif
 #endif
 
 // A garbage collector of the host may stop the host's threads by a signal wherever they are, and wait until all have
