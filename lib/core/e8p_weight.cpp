@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "cpu/half.h"
+#include "platform/fp_env.h"
 
 namespace glq {
 namespace {
@@ -177,6 +178,7 @@ Bias ReadBias(glq_context& context, glq_stream stream, const glq_view& bias) {
 }  // namespace
 
 std::unique_ptr<glq_tensor> NewE8p(glq_context& context, glq_stream stream, const glq_e8p_desc& desc) {
+  const ScopedDefaultFp fp;  // scales are computed here
   const glq_device& device = context.device();
   if (desc.flags != 0) Fail(GLQ_E_INVALID_ARGUMENT, "desc.flags = 0x%x, expected 0", desc.flags);
   CheckSize("in_features", desc.in_features);

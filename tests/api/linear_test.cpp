@@ -1,4 +1,5 @@
 // What the operations compute, seen through the C interface only.
+#include <cfenv>
 #include <cmath>
 #include <cstring>
 
@@ -219,6 +220,29 @@ TEST_F(Linear, ThreadsAndModesDoNotChangeBytes) {
     EXPECT_EQ(FusedLinear(context_.get(), w5_.get(), many, y, GLQ_MATH_FP16_EXPANDED).values(),
               FusedLinear(context_.get(), w5_.get(), many, y).values());
   }
+}
+
+TEST_F(Linear, TheCallersFloatingPointControlDoesNotChangeBytes) {
+  const auto want = FusedLinear(context_.get(), w5_.get(), x_, GLQ_DTYPE_F32).values();
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    std::fesetround(mode);
+    const TensorPtr weight = MakeWeight(context_.get(), b5_.Desc());
+    const auto got = FusedLinear(context_.get(), weight.get(), x_, GLQ_DTYPE_F32).values();
+    const int after = std::fegetround();
+    std::fesetround(FE_TONEAREST);
+    EXPECT_EQ(got, want) << mode;
+    EXPECT_EQ(after, mode);
+  }
+  // With traps a scale that overflows fp32 must still come back as a status.
+#if defined(__GLIBC__)
+  glq_e8p_desc desc = b5_.Desc();
+  desc.weight_scale = 1e300;
+  feenableexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
+  glq_tensor* none = nullptr;
+  const glq_status status = glq_tensor_create_e8p(context_.get(), nullptr, &desc, &none);
+  fedisableexcept(FE_ALL_EXCEPT);
+  EXPECT_EQ(status, GLQ_E_NOT_FINITE);
+#endif
 }
 
 TEST_F(Linear, ZeroTokensAreFineWithoutAWorkspace) {
