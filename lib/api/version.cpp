@@ -5,6 +5,7 @@
 #include "build_config.h"
 #include "core/backend.h"
 #include "cpu/targets.h"
+#include "platform/fork.h"
 
 using namespace glq;       // NOLINT: this file is C functions only
 using namespace glq::api;  // NOLINT
@@ -33,9 +34,7 @@ uint32_t glq_abi_version(void) GLQ_NOEXCEPT { return GLQ_ABI_VERSION; }
 
 const char* glq_build_info(void) GLQ_NOEXCEPT {
   try {
-    // Never destroyed: callers may hold it until the end of the process.
-    static const auto* text = new std::string(DescribeBuild());
-    return text->c_str();
+    return MadeOnce<DescribeBuild>().c_str();  // callers may hold it until the end of the process
   } catch (...) {
     return "glq";
   }

@@ -4,9 +4,7 @@
 #include <mutex>
 #include <new>
 
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#endif
+#include "platform/fork.h"
 
 namespace glq {
 namespace {
@@ -30,7 +28,7 @@ constinit Table first_table{kFirstCapacity, first_words, nullptr};
 // static destructors, after this library's have run. A table that was outgrown stays, because a
 // reader may still be in it; each is half of the next.
 constinit std::atomic<Table*> current{&first_table};
-constinit std::mutex mutex;
+ForkMutex<Table> mutex;
 size_t occupied = 0;  // words that are not kEmpty; guarded by `mutex`
 
 uintptr_t Key(const void* handle, Kind kind) {
@@ -80,14 +78,6 @@ void MakeRoom() {
   current.store(table, std::memory_order_release);
 }
 
-// A child of fork must not inherit the mutex from a thread that it does not have.
-void WatchForks() {
-#if defined(__unix__) || defined(__APPLE__)
-  static const int registered = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
-  static_cast<void>(registered);
-#endif
-}
-
 }  // namespace
 
 const char* KindName(Kind kind) {
@@ -107,7 +97,6 @@ const char* KindName(Kind kind) {
 namespace handles {
 
 void Add(const void* handle, Kind kind) {
-  WatchForks();
   const std::lock_guard lock(mutex);
   MakeRoom();
   Insert(*current.load(std::memory_order_relaxed), Key(handle, kind));

@@ -1,12 +1,16 @@
 #include "core/input_transforms.h"
 
 #include <cstring>
+#include <mutex>
+
+#include "platform/fork.h"
 
 namespace glq {
 
 std::shared_ptr<const InputTransforms::Entry> InputTransforms::Find(const e8p::LinearMeta& meta, const void* sv) {
   const size_t bytes = sv ? static_cast<size_t>(meta.padded_in) * sizeof(uint16_t) : 0;
-  const std::lock_guard lock(mutex_);
+  ForkMutex<InputTransforms> mutex;
+  const std::lock_guard lock(mutex);
   std::erase_if(entries_, [](const auto& e) { return e.expired(); });
   for (const auto& weak : entries_) {
     const auto e = weak.lock();

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "e8p/linear.h"
@@ -21,11 +20,10 @@ class InputTransforms {
   };
 
   // The entry of this transform, which lasts as long as a weight keeps it. sv: fp16 bits on the host,
-  // any alignment, or null.
+  // any alignment, or null. One caller at a time, of all contexts: see platform/fork.h.
   std::shared_ptr<const Entry> Find(const e8p::LinearMeta& meta, const void* sv);
 
  private:
-  std::mutex mutex_;
   std::vector<std::weak_ptr<const Entry>> entries_;
   uint64_t next_id_ = 1;
 };

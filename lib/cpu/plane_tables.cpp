@@ -1,6 +1,7 @@
 #include "cpu/plane_tables.h"
 
 #include "e8p/codebook.h"
+#include "platform/fork.h"
 
 namespace glq::cpu {
 namespace {
@@ -24,9 +25,6 @@ PlaneTables Build() {
 
 }  // namespace
 
-const PlaneTables& Planes() {
-  static const PlaneTables tables = Build();
-  return tables;
-}
+const PlaneTables& Planes() { return MadeOnce<Build>(); }
 
 }  // namespace glq::cpu

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
+#include <utility>
 
 #include "api/fixture.h"
 
@@ -123,6 +125,63 @@ TEST(Threads, AForkedChildGoesOnByItself) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   EXPECT_EQ(FusedLinear(context.get(), weight.get(), x, GLQ_DTYPE_F32).values(), want);
 }
+
+// Not under AddressSanitizer: a thread of the parent may hold a lock of its allocator.
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(Threads, AForkWhileAnotherThreadMakesWeights) {
+  const Golden golden;
+  GoldenLayer layer(golden, "bd_96x192/b3");
+  const ContextPtr context = MakeContext(1);
+  // Weights of long rows, which differ in the last sign only: to number a transform is to compare it with all of them.
+  constexpr int64_t kRow = 65536;
+  std::vector<std::vector<uint16_t>> signs(100, std::vector<uint16_t>(kRow, 0x3C00));
+  std::vector<uint64_t> codes(kRow / 64 * 32);
+  const auto make = [&](std::vector<uint16_t>& sv) {
+    const glq_device cpu{GLQ_DEVICE_CPU, 0};
+    const int64_t packed_shape[] = {1, kRow / 64, 8, 4}, sv_shape[] = {kRow};
+    glq_view sv_view;
+    glq_view_init(&sv_view, sv.data(), GLQ_DTYPE_F16, &cpu, 1, sv_shape);
+    glq_e8p_stage stage{GLQ_CODEBOOK_E8P, 0, 1, {}};
+    glq_view_init(&stage.indices, codes.data(), GLQ_DTYPE_I64, &cpu, 4, packed_shape);
+    glq_e8p_desc desc = GLQ_E8P_DESC_INIT;
+    desc.in_features = kRow, desc.out_features = 16;
+    desc.weight_scale = 1;
+    desc.num_stages = 1, desc.stages = &stage;
+    desc.sv = &sv_view;
+    glq_tensor* weight = nullptr;
+    const glq_status status = glq_tensor_create_e8p(context.get(), nullptr, &desc, &weight);
+    return std::make_pair(status, TensorPtr(weight));
+  };
+  std::vector<TensorPtr> kept;
+  for (size_t i = 0; i < signs.size(); ++i) {
+    signs[i][kRow - 1 - i] = 0xBC00;
+    auto made = make(signs[i]);
+    ASSERT_EQ(made.first, GLQ_OK) << LastMessage();
+    kept.push_back(std::move(made.second));
+  }
+  std::atomic<bool> end{false};
+  std::vector<uint16_t> others(kRow, 0x3C00), own = others;
+  std::thread maker([&] {
+    while (!end) make(others);
+  });
+  int good = 0;
+  constexpr int kChildren = 12;
+  for (int i = 0; i < kChildren; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      _exit(make(own).first == GLQ_OK ? 0 : 1);
+    }
+    int status = -1;
+    good += waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (good != i + 1) break;
+  }
+  end = true;
+  maker.join();
+  EXPECT_EQ(good, kChildren);
+}
+#endif
 #endif
 
 }  // namespace
