@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "core/borrowed_threads.h"
 #include "core/environment.h"
@@ -127,9 +128,8 @@ glq_context::glq_context(const glq_context_desc& desc) : device_(glq::CheckedDev
 }
 
 glq_context::~glq_context() {
-  if (buried_) static_cast<void>(backend_->WaitForDevice());
-  DeleteBuried();
-  memory_->Drain();
+  while (ReleaseOnce(true)) {  // a release function may destroy further tensors
+  }
   backend_.reset();
   parallel_.reset();
   memory_.reset();
@@ -144,30 +144,39 @@ void glq_context::Bury(std::unique_ptr<glq_tensor> tensor) noexcept {
   buried_ = tensor.release();
 }
 
-void glq_context::ReleaseBuried() noexcept {
-  if (device_.type == GLQ_DEVICE_CPU) return;
+void glq_context::ReleaseBuried() noexcept { ReleaseOnce(false); }
+
+bool glq_context::ReleaseOnce(bool at_the_end) noexcept {
+  if (device_.type == GLQ_DEVICE_CPU) return false;
+  // Only what is there before the wait: another thread, or a release function, may destroy a tensor with work of its
+  // own on the way.
+  glq_tensor* dead;
   {
     const std::lock_guard lock(buried_mutex_);
-    if (!buried_ && !memory_->HasWaiting()) return;
+    dead = std::exchange(buried_, nullptr);
   }
-  if (!backend_->WaitForDevice()) return;
-  DeleteBuried();
-  memory_->Drain();
-}
-
-void glq_context::DeleteBuried() noexcept {
-  // Without the lock: a release function may destroy further tensors.
-  for (;;) {
-    std::unique_ptr<glq_tensor> tensor;
-    {
+  const uint64_t last_block = memory_->LastWaiting();
+  if (!dead && last_block == 0) return false;
+  if (!backend_->WaitForDevice() && !at_the_end) {
+    while (dead) {
+      glq_tensor* tensor = std::exchange(dead, dead->next_buried);
       const std::lock_guard lock(buried_mutex_);
-      if (!buried_) return;
-      tensor.reset(buried_);
-      buried_ = tensor->next_buried;
+      tensor->next_buried = buried_;
+      buried_ = tensor;
     }
-    const glq::cuda::ScopedDevice device(device_.index);
-    tensor.reset();
+    return false;
   }
+  {
+    const glq::Memory::Finished finished(*memory_);
+    // Without a lock: release functions may destroy.
+    while (dead) {
+      std::unique_ptr<glq_tensor> tensor(std::exchange(dead, dead->next_buried));
+      const glq::cuda::ScopedDevice device(device_.index);
+      tensor.reset();
+    }
+  }
+  memory_->Drain(last_block);
+  return true;
 }
 
 void glq_context::CheckStream(glq_stream stream) const {

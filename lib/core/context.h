@@ -36,7 +36,8 @@ struct glq_context {
   // Takes a tensor whose last reference is gone. What it holds is released at once on the CPU, and else
   // when ReleaseBuried finds the device done with it.
   void Bury(std::unique_ptr<glq_tensor> tensor) noexcept;
-  // May wait for the device; does nothing while a stream of the calling thread captures.
+  // What was buried or freed before this call. May wait for the device; does nothing while a stream of the calling
+  // thread captures.
   void ReleaseBuried() noexcept;
 
   // NULL on a CPU context; throws otherwise.
@@ -44,7 +45,8 @@ struct glq_context {
   void CheckNotCapturing(glq_stream stream) const;
 
  private:
-  void DeleteBuried() noexcept;
+  // False where there was nothing to release, or nothing was done. at_the_end: even if the device cannot be waited for.
+  bool ReleaseOnce(bool at_the_end) noexcept;
 
   glq_device device_{};
   uint32_t flags_ = 0;

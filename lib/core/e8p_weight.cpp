@@ -245,7 +245,7 @@ std::unique_ptr<glq_tensor> NewE8p(glq_context& context, glq_stream stream, cons
 void ExportE8p(glq_stream stream, const glq_tensor& tensor, const glq_e8p_parts& parts) {
   const E8pStorage& e8p = *tensor.e8p();
   const e8p::LinearMeta& meta = e8p.weight->meta();
-  const glq_context& context = *tensor.context;
+  glq_context& context = *tensor.context;
   const glq_device& device = context.device();
   if (parts.flags != 0) Fail(GLQ_E_INVALID_ARGUMENT, "parts.flags = 0x%x, expected 0", parts.flags);
 
@@ -284,6 +284,7 @@ void ExportE8p(glq_stream stream, const glq_tensor& tensor, const glq_e8p_parts&
     }
   }
   context.CheckNotCapturing(stream);
+  context.ReleaseBuried();  // the staging blocks of earlier exports, of which a saved model makes many
 
   Backend& backend = context.backend();
   const auto write = [&](Backend::Part part, const glq_view* view) {

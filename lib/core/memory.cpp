@@ -48,29 +48,42 @@ void Memory::Free(void* ptr, size_t bytes, int32_t kind) noexcept {
     host_bytes_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
     return;
   }
+  if (finished_ == this) {
+    FreeDevice(ptr, bytes);
+    const std::lock_guard lock(mutex_);
+    --live_device_blocks_;
+    return;
+  }
   const std::lock_guard lock(mutex_);
-  waiting_.push_back({ptr, bytes});  // within the capacity that Alloc reserved
+  waiting_.push_back({ptr, bytes, ++last_number_});  // within the capacity that Alloc reserved
   --live_device_blocks_;
 }
 
-bool Memory::HasWaiting() noexcept {
-  const std::lock_guard lock(mutex_);
-  return !waiting_.empty();
+void Memory::FreeDevice(void* ptr, size_t bytes) noexcept {
+  const cuda::ScopedDevice device(device_);
+  allocator_.free(allocator_.user, ptr, bytes, GLQ_MEMORY_CUDA);
+  device_bytes_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
 }
 
-void Memory::Drain() noexcept {
-  if (device_ < 0) return;
+uint64_t Memory::LastWaiting() noexcept {
+  const std::lock_guard lock(mutex_);
+  return waiting_.empty() ? 0 : last_number_;
+}
+
+void Memory::Drain(uint64_t last) noexcept {
   for (;;) {
     Waiting block;
     {
       const std::lock_guard lock(mutex_);
-      if (waiting_.empty()) return;
-      block = waiting_.back();
+      // From the end: there is one to be found at once, unless other threads free meanwhile.
+      size_t i = waiting_.size();
+      while (i > 0 && waiting_[i - 1].number > last) --i;
+      if (i == 0) return;
+      block = waiting_[i - 1];
+      waiting_[i - 1] = waiting_.back();
       waiting_.pop_back();
     }
-    const cuda::ScopedDevice device(device_);
-    allocator_.free(allocator_.user, block.ptr, block.bytes, GLQ_MEMORY_CUDA);
-    device_bytes_.fetch_sub(static_cast<int64_t>(block.bytes), std::memory_order_relaxed);
+    FreeDevice(block.ptr, block.bytes);
   }
 }
 

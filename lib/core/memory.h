@@ -18,7 +18,7 @@ class Memory {
  public:
   // `cuda_device` is current while the allocator is asked for device memory; -1: there is none.
   explicit Memory(const glq_allocator& allocator, int cuda_device = -1) : allocator_(allocator), device_(cuda_device) {}
-  ~Memory() { Drain(); }
+  ~Memory() { Drain(LastWaiting()); }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
@@ -26,9 +26,23 @@ class Memory {
   void* Alloc(size_t bytes, int32_t kind);
   // Host memory goes at once, device memory joins the waiting list. Null is fine.
   void Free(void* ptr, size_t bytes, int32_t kind) noexcept;
-  // Frees what waits. The device has finished with it.
-  void Drain() noexcept;
-  bool HasWaiting() noexcept;
+  // The last block that waits, by number; 0 if none does. A thread asks before it waits for the device, since other
+  // threads go on queueing work and freeing what it uses,
+  uint64_t LastWaiting() noexcept;
+  // and then frees the blocks up to that one.
+  void Drain(uint64_t last) noexcept;
+
+  // While one lives, Free of this thread frees device memory at once: the device has finished with it.
+  class Finished {
+   public:
+    explicit Finished(const Memory& memory) : before_(finished_) { finished_ = &memory; }
+    ~Finished() { finished_ = before_; }
+    Finished(const Finished&) = delete;
+    Finished& operator=(const Finished&) = delete;
+
+   private:
+    const Memory* before_;
+  };
 
   int64_t host_bytes() const { return host_bytes_.load(std::memory_order_relaxed); }
   int64_t device_bytes() const { return device_bytes_.load(std::memory_order_relaxed); }
@@ -37,12 +51,17 @@ class Memory {
   struct Waiting {
     void* ptr;
     size_t bytes;
+    uint64_t number;
   };
+  void FreeDevice(void* ptr, size_t bytes) noexcept;
+
+  static inline thread_local const Memory* finished_ = nullptr;
   const glq_allocator allocator_;
   const int device_;
   std::atomic<int64_t> host_bytes_{0}, device_bytes_{0};
   std::mutex mutex_;
-  std::vector<Waiting> waiting_;   // guarded by `mutex_`, as the next
+  std::vector<Waiting> waiting_;  // guarded by `mutex_`, as the next two
+  uint64_t last_number_ = 0;
   size_t live_device_blocks_ = 0;  // `waiting_` has room for these, too
 };
 

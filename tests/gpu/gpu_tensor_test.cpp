@@ -216,6 +216,42 @@ TEST(GpuTensor, BorrowedMemoryIsReleasedAfterItsWork) {
   EXPECT_EQ(released, 1);
 }
 
+// A release function may take its time, and work may be queued meanwhile: what is destroyed then needs a wait of its
+// own.
+TEST(GpuTensor, WhatIsDestroyedDuringAReleaseWaitsSmoke) {
+  released = 0;
+  Settle();
+  const DeviceBuffer memory(2048);
+  const int64_t n = 256;
+  glq_view view;
+  GLQ_ASSERT_OK(glq_view_init(&view, memory.data(), GLQ_DTYPE_F32, &kGpu, 1, &n));
+  glq_tensor *first = nullptr, *second = nullptr;
+  static glq_tensor* owned;
+  GLQ_ASSERT_OK(glq_tensor_create(GpuContext(), &view, &owned));
+  GLQ_ASSERT_OK(glq_tensor_borrow(
+      GpuContext(), &view, [](void*) { ++released; }, nullptr, &second));
+  GLQ_ASSERT_OK(glq_tensor_borrow(
+      GpuContext(), &view,
+      [](void* other) {
+        glq_tensor_destroy(static_cast<glq_tensor*>(other));
+        glq_tensor_destroy(owned);
+      },
+      second, &first));
+  const auto held = [] {
+    glq_context_info info = GLQ_CONTEXT_INFO_INIT;
+    GLQ_EXPECT_OK(glq_context_get_info(GpuContext(), &info));
+    return info.device_bytes;
+  };
+  const int64_t before = held();
+  glq_tensor_destroy(first);
+  Settle();
+  EXPECT_EQ(released, 0);
+  EXPECT_EQ(held(), before);
+  Settle();
+  EXPECT_EQ(released, 1);
+  EXPECT_EQ(held(), before - n * 4);
+}
+
 // --- The dense product ---
 
 struct Gemv {
