@@ -25,7 +25,7 @@
 #    define GLQ_API __declspec(dllimport)
 #  endif
 #else
-/** @brief Marks every exported function. Define `GLQ_STATIC` to use a static build of the library. */
+/** @brief Marks every exported function. */
 #  define GLQ_API __attribute__((visibility("default")))
 #endif
 
@@ -58,6 +58,23 @@ extern "C" {
  * DLPack arrays) are called with no lock of the library held. A #glq_release_fn, a DLPack deleter and a
  * #glq_free_fn may call every `_destroy` and `_retain` function; apart from that a callback must not call
  * into the library. It must not throw, unwind or `longjmp` through it.
+ *
+ * **Device errors.** A function that touches a CUDA device may return, besides the codes it lists, #GLQ_E_CUDA,
+ * #GLQ_E_DEVICE_LOST, #GLQ_E_UNSUPPORTED_ARCH and #GLQ_E_OUT_OF_DEVICE_MEMORY; the cause may be work that was queued
+ * before. Functions that touch a device are those with a stream, those that make objects on a CUDA context, and
+ * glq_device_get_info().
+ *
+ * **Other errors.** A function that allocates (ABI.md, "Function table") may return #GLQ_E_OUT_OF_HOST_MEMORY, and
+ * every function that returns a status #GLQ_E_INTERNAL, also where it does not list them.
+ *
+ * **Graph capture.** "Refused" means that the call returns #GLQ_E_UNSUPPORTED_WHILE_CAPTURING if its stream captures a
+ * graph, and that the capture goes on. "Not checked" means that the call does not look for captures: CUDA may make it
+ * fail and may invalidate a capture of the calling thread, and one of another thread if that was begun in CUDA's global
+ * mode. Functions whose comment has no such paragraph touch no device and may be called at any time; a `_destroy` that
+ * ends a context is an exception, see glq_context_destroy(). On a CPU context capture does not matter.
+ *
+ * **Cancellation.** A thread must not be cancelled (`pthread_cancel`) while it is inside a function of the library: the
+ * library is C++, which lets nothing unwind through its functions, so that the process would end.
  *
  * **Unloading.** The library cannot be unloaded: `dlclose` leaves it in place.
  *
@@ -123,7 +140,8 @@ enum glq_status_code {
   GLQ_E_NO_DEVICE = 400,                   /**< No such device. */
   GLQ_E_NO_DRIVER = 401,                   /**< No NVIDIA driver is present. */
   GLQ_E_DRIVER_TOO_OLD = 402,              /**< The driver is older than the CUDA runtime needs. */
-  GLQ_E_LIBRARY_NOT_FOUND = 403,           /**< An optional library that this call needs was not found. */
+  GLQ_E_LIBRARY_NOT_FOUND = 403,           /**< Reserved: no function returns it. What needs an optional library does
+                                                without (glq_context_info::cublaslt_message). */
   GLQ_E_CUDA = 404,                        /**< A CUDA call failed; see glq_error_info::native_code. */
   GLQ_E_CUBLAS = 405,                      /**< A cuBLASLt call failed; see glq_error_info::native_code. */
   GLQ_E_DEVICE_LOST = 406,                 /**< The CUDA context is unusable after an earlier fault. */
@@ -273,6 +291,10 @@ typedef void (*glq_release_fn)(void *user);
  * checks its arguments, queues its work on the stream and returns. The workspace query beside it takes
  * the same options; its answer does not decrease with the number of tokens. Large batches are processed
  * in slices, so that the workspace stops growing at a token count that depends on the weight.
+ *
+ * The stream may capture a graph, from the first call on, with two exceptions: what #GLQ_CONTEXT_LAZY has left out must
+ * have run once before (not checked), and with #GLQ_CONTEXT_SYNC_EACH_CALL every operation is refused while its stream
+ * captures.
  *
  * A call with 0 tokens (rows) succeeds and queues nothing; its workspace may be NULL. A call takes at most
  * 2147483647 rows.

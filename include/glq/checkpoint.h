@@ -32,8 +32,8 @@ typedef struct glq_checkpoint glq_checkpoint;
  * @param[out] checkpoint Set to NULL on failure.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_IO, #GLQ_E_BAD_FILE (also if a name is invalid
- *         UTF-8 or holds a NUL), #GLQ_E_UNSUPPORTED (a data type this library does
- *         not know is no error until it is asked for), #GLQ_E_OUT_OF_HOST_MEMORY.
+ *         UTF-8 or holds a NUL), #GLQ_E_OUT_OF_HOST_MEMORY. A data type that this library does not know is no error
+ *         here: glq_checkpoint_tensor() says #GLQ_E_DTYPE when it is asked for.
  */
 GLQ_API glq_status glq_checkpoint_open(const char *path, glq_checkpoint **checkpoint) GLQ_NOEXCEPT;
 

@@ -31,6 +31,7 @@ extern "C" {
  * @brief Number of usable devices of one type.
  * @param[in] type #GLQ_DEVICE_CPU (always 1) or #GLQ_DEVICE_CUDA (0 without driver or GPU; never an error).
  * @param[out] count The number.
+ * @capture Not checked: for #GLQ_DEVICE_CUDA it asks the driver.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT.
  */
@@ -67,9 +68,11 @@ typedef struct glq_device_info {
  * @brief Fills in the properties of one device.
  * @param[in] device Which one.
  * @param[in,out] info Set `struct_size`; the rest is filled.
+ * @capture Not checked: for a CUDA device it asks the driver, which makes the device's primary context if there is
+ *          none.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_STRUCT_SIZE, #GLQ_E_NO_DEVICE, #GLQ_E_NO_DRIVER,
- *         #GLQ_E_UNSUPPORTED_BUILD, #GLQ_E_CUDA.
+ *         #GLQ_E_DRIVER_TOO_OLD, #GLQ_E_UNSUPPORTED_BUILD, #GLQ_E_CUDA.
  */
 GLQ_API glq_status glq_device_get_info(const glq_device *device, glq_device_info *info) GLQ_NOEXCEPT;
 
@@ -159,13 +162,24 @@ typedef void (*glq_parallel_for_fn)(void *user, int64_t n, glq_task_fn task, voi
 typedef struct glq_threading {
   void *user;                       /**< Passed back unchanged. */
   glq_parallel_for_fn parallel_for; /**< Not NULL. */
-  int32_t max_parallelism;          /**< Into how many pieces work is cut at most; at least 1. */
+  int32_t max_parallelism;          /**< Into how many pieces work is cut at most; 1 to 1024. */
   uint32_t reserved;                /**< Must be 0. */
 } glq_threading;
 
 /** @brief Bits of glq_context_desc::flags. */
 enum glq_context_flag {
-  /** Do not load the kernels at creation. The first launch then loads them, which is not allowed during capture. */
+  /**
+   * CUDA: load fewer kernels at creation. The first call that needs one of the others loads it and takes longer by
+   * that; it must not be captured, which is not checked.
+   *
+   * Left out are the kernels of glq_matmul_e8p(), glq_decode_e8p(), glq_dequantize(), glq_e8p_pack(), glq_e8p_unpack(),
+   * and of making and exporting E8P weights; of glq_view_copy() between device views of which one is not compact; of
+   * glq_gemv_bf16(), but for rows of whole 16-byte pieces and 512 columns or more on a GPU of compute capability 9.0 or
+   * later whose blocks may have the shared memory for them; of transforms, those of the fused linear too, of padded
+   * sizes above 32768 (before compute capability 9.0: above 4096) or with a block list other than the binary expansion;
+   * and, on GPUs without warpgroup MMAs, where cuBLASLt was found, of the fused linear's large batches. All other
+   * kernels of the fused linear, its group form, glq_rht_input() and glq_rht_output() are loaded in any case.
+   */
   GLQ_CONTEXT_LAZY = 1,
   /** Debugging: every CUDA operation synchronises its stream and reports faults at once. Refused during capture. */
   GLQ_CONTEXT_SYNC_EACH_CALL = 2
@@ -176,7 +190,8 @@ typedef struct glq_context_desc {
   uint32_t struct_size;           /**< `sizeof(glq_context_desc)`. */
   uint32_t flags;                 /**< Bits of `GLQ_CONTEXT_*`. */
   glq_device device;              /**< The device; a zero type means the CPU. */
-  int32_t num_threads;            /**< Size of the library's own pool; 0: `GLQ_NUM_THREADS` if set, else the processors available. */
+  int32_t num_threads;            /**< Size of the library's own pool, up to 1024; 0: `GLQ_NUM_THREADS` if set, else the
+                                       processors available. */
   uint32_t reserved;              /**< Must be 0. */
   const glq_allocator *allocator; /**< NULL: malloc and cudaMalloc. Copied. */
   const glq_logger *logger;       /**< NULL: none. Copied. */
@@ -209,11 +224,14 @@ GLQ_API glq_status glq_context_desc_init(glq_context_desc *desc, uint32_t struct
 /**
  * @brief Makes a context.
  *
- * On CUDA it uses the device's primary context and, unless #GLQ_CONTEXT_LAZY is set, loads the
- * library's kernels for this GPU so that the first launch may already be captured.
+ * On CUDA it uses the device's primary context and, unless #GLQ_CONTEXT_LAZY is set, loads all of the
+ * library's kernels for this GPU so that the first call of every operation may already be captured.
+ *
+ * Environment variables (ABI.md) stand in for what `desc` leaves open. A value that is not one of theirs, such as
+ * `GLQ_LOG=verbose`, is #GLQ_E_INVALID_ARGUMENT.
  * @param[in] desc NULL: the CPU with defaults.
  * @param[out] context Set to NULL on failure.
- * @capture Not allowed.
+ * @capture Not checked: on CUDA it loads kernels and makes a cuBLASLt handle.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_STRUCT_SIZE, #GLQ_E_NO_DEVICE, #GLQ_E_NO_DRIVER,
  *         #GLQ_E_DRIVER_TOO_OLD, #GLQ_E_UNSUPPORTED_ARCH, #GLQ_E_UNSUPPORTED_BUILD,
@@ -237,6 +255,8 @@ GLQ_API glq_status glq_context_retain(glq_context *context) GLQ_NOEXCEPT;
  * allocator's and release functions on the calling thread. What other destroyed objects hold is released
  * by the next object creation or by glq_context_synchronize(); see "Release of memory" above.
  * @param[in] context May be NULL.
+ * @capture Allowed. Only the call that ends a CUDA context must not be made meanwhile (not checked): it waits for the
+ *          device and frees memory.
  * @threadsafe
  */
 GLQ_API void glq_context_destroy(glq_context *context) GLQ_NOEXCEPT;
@@ -272,7 +292,8 @@ GLQ_API glq_status glq_context_get_info(const glq_context *context, glq_context_
  * objects, and the call that ends the context, no function waits for the device.
  * @param[in] context A live context.
  * @param[in] stream The stream; NULL on a CPU context.
- * @capture Not allowed.
+ * @capture Refused: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING. While another stream of the calling thread captures, it waits
+ *          for `stream` and releases nothing.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
  *         #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.

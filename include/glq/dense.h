@@ -29,7 +29,8 @@ extern "C" {
  * @param[out] bytes The size.
  * @capture Allowed; touches no device.
  * @threadsafe
- * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED.
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
+ *         #GLQ_E_LAYOUT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED (not dense).
  */
 GLQ_API glq_status glq_gemv_bf16_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens,
                                            const glq_launch_opts *opts, size_t *bytes) GLQ_NOEXCEPT;
@@ -51,7 +52,8 @@ GLQ_API glq_status glq_gemv_bf16_workspace(const glq_context *context, const glq
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING, #GLQ_E_WORKSPACE_TOO_SMALL,
- *         #GLQ_E_UNSUPPORTED, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
+ *         #GLQ_E_UNSUPPORTED (not dense), #GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with #GLQ_CONTEXT_SYNC_EACH_CALL),
+ *         #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_gemv_bf16(glq_context *context, glq_stream stream, const glq_tensor *weight, const glq_view *x,
                                  const glq_view *y, const glq_workspace *workspace, const glq_launch_opts *opts) GLQ_NOEXCEPT;

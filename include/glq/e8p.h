@@ -98,11 +98,13 @@ GLQ_API glq_status glq_e8p_desc_init(glq_e8p_desc *desc, uint32_t struct_size) G
  *            returns. NULL on a CPU context.
  * @param[in] desc The parts.
  * @param[out] tensor Set to NULL on failure.
- * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+ * @capture Refused: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+ *          glq_tensor_create().
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE,
- *         #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_OUT_OF_DEVICE_MEMORY, #GLQ_E_CUDA.
+ *         #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_OUT_OF_DEVICE_MEMORY, #GLQ_E_CUDA,
+ *         #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_tensor_create_e8p(glq_context *context, glq_stream stream, const glq_e8p_desc *desc,
                                          glq_tensor **tensor) GLQ_NOEXCEPT;
@@ -169,12 +171,14 @@ typedef struct glq_e8p_parts {
  * @param[in] tensor An E8P tensor.
  * @param[in] parts Where to: compact views on the host or on the tensor's device. Vectors that the weight
  *            does not have (see #glq_e8p_info) are refused.
- * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+ * @capture Refused: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+ *          glq_tensor_create(): stages that go to the host take a device buffer on their way.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING (two destinations overlap),
  *         #GLQ_E_NOT_FOUND (a vector or stage it does not have),
- *         #GLQ_E_UNSUPPORTED (not E8P), #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_CUDA.
+ *         #GLQ_E_UNSUPPORTED (not E8P), #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_OUT_OF_HOST_MEMORY,
+ *         #GLQ_E_OUT_OF_DEVICE_MEMORY, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_e8p_export(glq_context *context, glq_stream stream, const glq_tensor *tensor,
                                   const glq_e8p_parts *parts) GLQ_NOEXCEPT;
@@ -192,7 +196,8 @@ GLQ_API glq_status glq_e8p_export(glq_context *context, glq_stream stream, const
  * @param[out] bytes The size.
  * @capture Allowed; touches no device.
  * @threadsafe
- * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED.
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_DEVICE_MISMATCH,
+ *         #GLQ_E_UNSUPPORTED (not E8P).
  */
 GLQ_API glq_status glq_fused_linear_e8p_workspace(const glq_context *context, const glq_tensor *weight, int64_t max_tokens,
                                                   const glq_launch_opts *opts, size_t *bytes) GLQ_NOEXCEPT;
@@ -215,7 +220,8 @@ GLQ_API glq_status glq_fused_linear_e8p_workspace(const glq_context *context, co
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING, #GLQ_E_WORKSPACE_TOO_SMALL,
- *         #GLQ_E_UNSUPPORTED, #GLQ_E_CUBLAS, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
+ *         #GLQ_E_UNSUPPORTED (not E8P), #GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with #GLQ_CONTEXT_SYNC_EACH_CALL),
+ *         #GLQ_E_CUBLAS, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_fused_linear_e8p(glq_context *context, glq_stream stream, const glq_tensor *weight,
                                         const glq_view *x, const glq_view *y, const glq_workspace *workspace,
@@ -231,7 +237,7 @@ GLQ_API glq_status glq_fused_linear_e8p(glq_context *context, glq_stream stream,
  * @param[out] bytes The size.
  * @capture Allowed; touches no device.
  * @threadsafe
- * @return As glq_fused_linear_e8p_workspace().
+ * @return As glq_fused_linear_e8p_workspace(), and #GLQ_E_SHAPE (weights of unequal `in_features`).
  */
 GLQ_API glq_status glq_fused_linear_e8p_group_workspace(const glq_context *context, const glq_tensor *const *weights,
                                                         int32_t count, int64_t max_tokens, const glq_launch_opts *opts,
@@ -444,7 +450,8 @@ GLQ_API glq_status glq_dequantize(glq_context *context, glq_stream stream, const
  * @determinism The same bytes on every device.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
- *         #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
+ *         #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING,
+ *         #GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with #GLQ_CONTEXT_SYNC_EACH_CALL), #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_e8p_pack(glq_context *context, glq_stream stream, int32_t codebook, const glq_view *codes,
                                 const glq_view *packed) GLQ_NOEXCEPT;

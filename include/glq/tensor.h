@@ -65,10 +65,11 @@ GLQ_API glq_status glq_view_check(const glq_view *view) GLQ_NOEXCEPT;
  * @param[in] source Any strides; host memory of any alignment. Pageable host memory makes CUDA wait for it.
  * @param[out] destination Any strides under which no two elements share memory; host memory of any alignment; not
  *             read-only; must not overlap `source`.
- * @capture Allowed between device views.
+ * @capture Allowed between device views. Refused between host and device: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
- *         #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_CUDA.
+ *         #GLQ_E_ALIGNMENT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_ALIASING, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING, #GLQ_E_CUDA,
+ *         #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_view_copy(glq_context *context, glq_stream stream, const glq_view *source,
                                  const glq_view *destination) GLQ_NOEXCEPT;
@@ -78,10 +79,12 @@ GLQ_API glq_status glq_view_copy(glq_context *context, glq_stream stream, const 
  * @param[in] context A live context; the memory is on its device.
  * @param[in] spec `dtype`, `ndim` and `shape` are used; `data`, `strides` and `device` are ignored.
  * @param[out] tensor Set to NULL on failure.
- * @capture Not allowed.
+ * @capture Not checked, since there is no stream. It asks the allocator for device memory: cudaMalloc then fails (but in
+ *          CUDA's relaxed mode), which is #GLQ_E_OUT_OF_DEVICE_MEMORY, and may invalidate the capture.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
- *         #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_OUT_OF_DEVICE_MEMORY.
+ *         #GLQ_E_ALIGNMENT (the allocator's memory is less aligned than it was asked for), #GLQ_E_OUT_OF_HOST_MEMORY,
+ *         #GLQ_E_OUT_OF_DEVICE_MEMORY.
  */
 GLQ_API glq_status glq_tensor_create(glq_context *context, const glq_view *spec, glq_tensor **tensor) GLQ_NOEXCEPT;
 
@@ -91,7 +94,8 @@ GLQ_API glq_status glq_tensor_create(glq_context *context, const glq_view *spec,
  * @param[in] stream Ordered after the work queued on it. The copy is complete when the function returns.
  * @param[in] source What to copy; host memory of any alignment.
  * @param[out] tensor Set to NULL on failure.
- * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+ * @capture Refused: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+ *          glq_tensor_create().
  * @threadsafe
  * @return As glq_tensor_create() and glq_view_copy().
  */
@@ -106,6 +110,8 @@ GLQ_API glq_status glq_tensor_create_copy(glq_context *context, glq_stream strea
  * @param[in] release Called when the tensor goes; may be NULL. Not called if this function fails.
  * @param[in] user Passed to `release`.
  * @param[out] tensor Set to NULL on failure.
+ * @capture Not checked, since there is no stream. It allocates no device memory, and releases nothing while a stream of
+ *          the calling thread captures.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_OUT_OF_HOST_MEMORY,
  *         and those of glq_view_check().
@@ -123,6 +129,8 @@ struct DLManagedTensorVersioned;
  * @param[in] context A live context; the array must be on its device.
  * @param[in] managed Owned by the tensor if the call succeeds, untouched if it fails. `version.major` must be 1.
  * @param[out] tensor Set to NULL on failure.
+ * @capture Not checked, since there is no stream. It allocates no device memory, and releases nothing while a stream of
+ *          the calling thread captures.
  * @threadsafe
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_ALIGNMENT, #GLQ_E_UNSUPPORTED (DLPack version), #GLQ_E_OUT_OF_HOST_MEMORY.
@@ -191,6 +199,7 @@ GLQ_API glq_status glq_tensor_retain(glq_tensor *tensor) GLQ_NOEXCEPT;
  * are later replays of a graph captured with the tensor: keep it alive until the graph is destroyed. On a
  * CPU context everything is released at once.
  * @param[in] tensor May be NULL.
+ * @capture Allowed, unless it ends the context: see glq_context_destroy().
  * @threadsafe
  */
 GLQ_API void glq_tensor_destroy(glq_tensor *tensor) GLQ_NOEXCEPT;

@@ -53,6 +53,7 @@ typedef struct glq_cuda_info {
 /**
  * @brief Says whether CUDA is usable and, if not, why: no driver, driver too old, no device, CPU-only build.
  * @param[in,out] info Set `struct_size`; the rest is filled.
+ * @capture Not checked: it asks the driver.
  * @threadsafe
  * @return #GLQ_OK if `info` was filled, whatever it says; #GLQ_E_INVALID_ARGUMENT, #GLQ_E_STRUCT_SIZE.
  */

@@ -11,8 +11,8 @@ namespace Glq
         /// <summary>The device.</summary>
         public Device Device { get; set; } = Device.Cpu;
 
-        /// <summary>Size of the library's own thread pool; 0: <c>GLQ_NUM_THREADS</c> if set, else the processors
-        /// available.</summary>
+        /// <summary>Size of the library's own thread pool, up to 1024; 0: <c>GLQ_NUM_THREADS</c> if set, else the
+        /// processors available.</summary>
         public int Threads { get; set; }
 
         /// <summary>Special behaviour.</summary>

@@ -77,7 +77,7 @@ GLQ_E_NO_DRIVER: Final = 401
 GLQ_E_DRIVER_TOO_OLD: Final = 402
 """The driver is older than the CUDA runtime needs."""
 GLQ_E_LIBRARY_NOT_FOUND: Final = 403
-"""An optional library that this call needs was not found."""
+"""Reserved: no function returns it. What needs an optional library does without (glq_context_info::cublaslt_message)."""
 GLQ_E_CUDA: Final = 404
 """A CUDA call failed; see glq_error_info::native_code."""
 GLQ_E_CUBLAS: Final = 405
@@ -141,7 +141,7 @@ GLQ_LOG_INFO: Final = 3
 GLQ_LOG_DEBUG: Final = 4
 """The plan of every operation."""
 GLQ_CONTEXT_LAZY: Final = 1
-"""Do not load the kernels at creation. The first launch then loads them, which is not allowed during capture."""
+"""CUDA: load fewer kernels at creation. The first call that needs one of the others loads it and takes longer by that; it must not be captured, which is not checked."""
 GLQ_CONTEXT_SYNC_EACH_CALL: Final = 2
 """Debugging: every CUDA operation synchronises its stream and reports faults at once. Refused during capture."""
 GLQ_OP_FUSED_LINEAR_E8P: Final = 1

@@ -194,11 +194,13 @@ class Context:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-        threads: Threads for CPU work; None: the environment variable ``GLQ_NUM_THREADS``, else all processors that the
-            process may use.
+        threads: Threads for CPU work, 1 to 1024; None: the environment variable ``GLQ_NUM_THREADS``, else all processors
+            that the process may use.
         log: Called with (level, category, message) on the thread of the call it is about; must not call into glq.
         log_level: The most detailed messages wanted: ``"error"``, ``"warning"``, ``"info"`` or ``"debug"``.
-        lazy: CUDA: do not load the kernels now. The first launch then loads them, and must not be captured in a graph.
+        lazy: CUDA: do not load all kernels now. Those of the fused linear are loaded in any case, but for transforms of
+            very long or unusual rows; ``GLQ_CONTEXT_LAZY`` in ``glq/context.h`` lists the others. The first call that
+            needs one of these loads it, and must not be captured in a graph.
         sync_each_call: CUDA, for debugging: wait after every operation and report faults at once.
         cublaslt_library: Where to load cuBLASLt from, if not from the usual places.
 

@@ -73,7 +73,8 @@ pub const GLQ_E_NO_DEVICE: glq_status_code = 400;
 pub const GLQ_E_NO_DRIVER: glq_status_code = 401;
 ///The driver is older than the CUDA runtime needs.
 pub const GLQ_E_DRIVER_TOO_OLD: glq_status_code = 402;
-///An optional library that this call needs was not found.
+/**Reserved: no function returns it. What needs an optional library does
+without (glq_context_info::cublaslt_message).*/
 pub const GLQ_E_LIBRARY_NOT_FOUND: glq_status_code = 403;
 ///A CUDA call failed; see glq_error_info::native_code.
 pub const GLQ_E_CUDA: glq_status_code = 404;
@@ -606,7 +607,7 @@ pub struct glq_threading {
     pub user: *mut ::core::ffi::c_void,
     ///Not NULL.
     pub parallel_for: glq_parallel_for_fn,
-    ///Into how many pieces work is cut at most; at least 1.
+    ///Into how many pieces work is cut at most; 1 to 1024.
     pub max_parallelism: i32,
     ///Must be 0.
     pub reserved: u32,
@@ -628,7 +629,16 @@ const _: () = {
         "Offset of field: glq_threading::reserved",
     ][::core::mem::offset_of!(glq_threading, reserved) - 20usize];
 };
-///Do not load the kernels at creation. The first launch then loads them, which is not allowed during capture.
+/**CUDA: load fewer kernels at creation. The first call that needs one of the others loads it and takes longer by
+that; it must not be captured, which is not checked.
+
+Left out are the kernels of glq_matmul_e8p(), glq_decode_e8p(), glq_dequantize(), glq_e8p_pack(), glq_e8p_unpack(),
+and of making and exporting E8P weights; of glq_view_copy() between device views of which one is not compact; of
+glq_gemv_bf16(), but for rows of whole 16-byte pieces and 512 columns or more on a GPU of compute capability 9.0 or
+later whose blocks may have the shared memory for them; of transforms, those of the fused linear too, of padded
+sizes above 32768 (before compute capability 9.0: above 4096) or with a block list other than the binary expansion;
+and, on GPUs without warpgroup MMAs, where cuBLASLt was found, of the fused linear's large batches. All other
+kernels of the fused linear, its group form, glq_rht_input() and glq_rht_output() are loaded in any case.*/
 pub const GLQ_CONTEXT_LAZY: glq_context_flag = 1;
 ///Debugging: every CUDA operation synchronises its stream and reports faults at once. Refused during capture.
 pub const GLQ_CONTEXT_SYNC_EACH_CALL: glq_context_flag = 2;
@@ -644,7 +654,8 @@ pub struct glq_context_desc {
     pub flags: u32,
     ///The device; a zero type means the CPU.
     pub device: glq_device,
-    ///Size of the library's own pool; 0: `GLQ_NUM_THREADS` if set, else the processors available.
+    /**Size of the library's own pool, up to 1024; 0: `GLQ_NUM_THREADS` if set, else the
+processors available.*/
     pub num_threads: i32,
     ///Must be 0.
     pub reserved: u32,
@@ -1431,6 +1442,8 @@ Returns: A static UTF-8 string, never NULL.*/
     /**Says whether CUDA is usable and, if not, why: no driver, driver too old, no device, CPU-only build.
 * `info`: Set `struct_size`; the rest is filled.
 
+Capture: Not checked: it asks the driver.
+
 May be called from any thread at any time.
 
 Returns: GLQ_OK if `info` was filled, whatever it says; GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.*/
@@ -1459,6 +1472,8 @@ change the recorded detail.*/
 * `type`: GLQ_DEVICE_CPU (always 1) or GLQ_DEVICE_CUDA (0 without driver or GPU; never an error).
 * `count`: The number.
 
+Capture: Not checked: for GLQ_DEVICE_CUDA it asks the driver.
+
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT.*/
@@ -1478,10 +1493,13 @@ Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT.*/
 * `device`: Which one.
 * `info`: Set `struct_size`; the rest is filled.
 
+Capture: Not checked: for a CUDA device it asks the driver, which makes the device's primary context if there is
+none.
+
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_NO_DEVICE, GLQ_E_NO_DRIVER,
-GLQ_E_UNSUPPORTED_BUILD, GLQ_E_CUDA.*/
+GLQ_E_DRIVER_TOO_OLD, GLQ_E_UNSUPPORTED_BUILD, GLQ_E_CUDA.*/
     pub fn glq_device_get_info(
         device: *const glq_device,
         info: *mut glq_device_info,
@@ -1497,12 +1515,15 @@ Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.*/
     ) -> glq_status;
     /**Makes a context.
 
-On CUDA it uses the device's primary context and, unless GLQ_CONTEXT_LAZY is set, loads the
-library's kernels for this GPU so that the first launch may already be captured.
+On CUDA it uses the device's primary context and, unless GLQ_CONTEXT_LAZY is set, loads all of the
+library's kernels for this GPU so that the first call of every operation may already be captured.
+
+Environment variables (ABI.md) stand in for what `desc` leaves open. A value that is not one of theirs, such as
+`GLQ_LOG=verbose`, is GLQ_E_INVALID_ARGUMENT.
 * `desc`: NULL: the CPU with defaults.
 * `context`: Set to NULL on failure.
 
-Capture: Not allowed.
+Capture: Not checked: on CUDA it loads kernels and makes a cuBLASLt handle.
 
 May be called from any thread at any time.
 
@@ -1528,6 +1549,9 @@ allocator's and release functions on the calling thread. What other destroyed ob
 by the next object creation or by glq_context_synchronize(); see "Release of memory" above.
 * `context`: May be NULL.
 
+Capture: Allowed. Only the call that ends a CUDA context must not be made meanwhile (not checked): it waits for the
+device and frees memory.
+
 May be called from any thread at any time.*/
     pub fn glq_context_destroy(context: *mut glq_context);
     /**Tells what a context found and holds.
@@ -1548,7 +1572,8 @@ objects, and the call that ends the context, no function waits for the device.
 * `context`: A live context.
 * `stream`: The stream; NULL on a CPU context.
 
-Capture: Not allowed.
+Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. While another stream of the calling thread captures, it waits
+for `stream` and releases nothing.
 
 May be called from any thread at any time.
 
@@ -1611,12 +1636,13 @@ glq_context_synchronize() on that stream or an equivalent wait. On a CPU context
 * `destination`: Any strides under which no two elements share memory; host memory of any alignment; not
 read-only; must not overlap `source`.
 
-Capture: Allowed between device views.
+Capture: Allowed between device views. Refused between host and device: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
 
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_CUDA.*/
+GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_CUDA,
+GLQ_E_DEVICE_LOST.*/
     pub fn glq_view_copy(
         context: *mut glq_context,
         stream: glq_stream,
@@ -1628,12 +1654,14 @@ GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_
 * `spec`: `dtype`, `ndim` and `shape` are used; `data`, `strides` and `device` are ignored.
 * `tensor`: Set to NULL on failure.
 
-Capture: Not allowed.
+Capture: Not checked, since there is no stream. It asks the allocator for device memory: cudaMalloc then fails (but in
+CUDA's relaxed mode), which is GLQ_E_OUT_OF_DEVICE_MEMORY, and may invalidate the capture.
 
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
-GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY.*/
+GLQ_E_ALIGNMENT (the allocator's memory is less aligned than it was asked for), GLQ_E_OUT_OF_HOST_MEMORY,
+GLQ_E_OUT_OF_DEVICE_MEMORY.*/
     pub fn glq_tensor_create(
         context: *mut glq_context,
         spec: *const glq_view,
@@ -1645,7 +1673,8 @@ GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY.*/
 * `source`: What to copy; host memory of any alignment.
 * `tensor`: Set to NULL on failure.
 
-Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+glq_tensor_create().
 
 May be called from any thread at any time.
 
@@ -1664,6 +1693,9 @@ queued work is done (with `release`: until that is called).
 * `user`: Passed to `release`.
 * `tensor`: Set to NULL on failure.
 
+Capture: Not checked, since there is no stream. It allocates no device memory, and releases nothing while a stream of
+the calling thread captures.
+
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_DEVICE_MISMATCH, GLQ_E_OUT_OF_HOST_MEMORY,
@@ -1681,6 +1713,9 @@ No stream is involved: the caller orders the producer's work before the first us
 * `context`: A live context; the array must be on its device.
 * `managed`: Owned by the tensor if the call succeeds, untouched if it fails. `version.major` must be 1.
 * `tensor`: Set to NULL on failure.
+
+Capture: Not checked, since there is no stream. It allocates no device memory, and releases nothing while a stream of
+the calling thread captures.
 
 May be called from any thread at any time.
 
@@ -1739,6 +1774,8 @@ are later replays of a graph captured with the tensor: keep it alive until the g
 CPU context everything is released at once.
 * `tensor`: May be NULL.
 
+Capture: Allowed, unless it ends the context: see glq_context_destroy().
+
 May be called from any thread at any time.*/
     pub fn glq_tensor_destroy(tensor: *mut glq_tensor);
     /**Fills a descriptor with defaults; for languages that cannot use GLQ_E8P_DESC_INIT.
@@ -1757,13 +1794,15 @@ returns. NULL on a CPU context.
 * `desc`: The parts.
 * `tensor`: Set to NULL on failure.
 
-Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+glq_tensor_create().
 
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
 GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE,
-GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.*/
+GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA,
+GLQ_E_DEVICE_LOST.*/
     pub fn glq_tensor_create_e8p(
         context: *mut glq_context,
         stream: glq_stream,
@@ -1788,14 +1827,16 @@ Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GL
 * `parts`: Where to: compact views on the host or on the tensor's device. Vectors that the weight
 does not have (see glq_e8p_info) are refused.
 
-Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+glq_tensor_create(): stages that go to the host take a device buffer on their way.
 
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
 GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING (two destinations overlap),
 GLQ_E_NOT_FOUND (a vector or stage it does not have),
-GLQ_E_UNSUPPORTED (not E8P), GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_CUDA.*/
+GLQ_E_UNSUPPORTED (not E8P), GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY,
+GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
     pub fn glq_e8p_export(
         context: *mut glq_context,
         stream: glq_stream,
@@ -1817,7 +1858,8 @@ Capture: Allowed; touches no device.
 
 May be called from any thread at any time.
 
-Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED.*/
+Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH,
+GLQ_E_UNSUPPORTED (not E8P).*/
     pub fn glq_fused_linear_e8p_workspace(
         context: *const glq_context,
         weight: *const glq_tensor,
@@ -1846,7 +1888,8 @@ May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
 GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
-GLQ_E_UNSUPPORTED, GLQ_E_CUBLAS, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
+GLQ_E_UNSUPPORTED (not E8P), GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with GLQ_CONTEXT_SYNC_EACH_CALL),
+GLQ_E_CUBLAS, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
     pub fn glq_fused_linear_e8p(
         context: *mut glq_context,
         stream: glq_stream,
@@ -1868,7 +1911,7 @@ Capture: Allowed; touches no device.
 
 May be called from any thread at any time.
 
-Returns: As glq_fused_linear_e8p_workspace().*/
+Returns: As glq_fused_linear_e8p_workspace(), and GLQ_E_SHAPE (weights of unequal `in_features`).*/
     pub fn glq_fused_linear_e8p_group_workspace(
         context: *const glq_context,
         weights: *const *const glq_tensor,
@@ -2148,7 +2191,8 @@ Determinism: The same bytes on every device.
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
+GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING,
+GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with GLQ_CONTEXT_SYNC_EACH_CALL), GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
     pub fn glq_e8p_pack(
         context: *mut glq_context,
         stream: glq_stream,
@@ -2196,7 +2240,8 @@ Capture: Allowed; touches no device.
 
 May be called from any thread at any time.
 
-Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED.*/
+Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
+GLQ_E_LAYOUT, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED (not dense).*/
     pub fn glq_gemv_bf16_workspace(
         context: *const glq_context,
         weight: *const glq_tensor,
@@ -2224,7 +2269,8 @@ May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
 GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
-GLQ_E_UNSUPPORTED, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
+GLQ_E_UNSUPPORTED (not dense), GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with GLQ_CONTEXT_SYNC_EACH_CALL),
+GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
     pub fn glq_gemv_bf16(
         context: *mut glq_context,
         stream: glq_stream,
@@ -2396,8 +2442,8 @@ or `model.safetensors.index.json`. UTF-8.
 May be called from any thread at any time.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_IO, GLQ_E_BAD_FILE (also if a name is invalid
-UTF-8 or holds a NUL), GLQ_E_UNSUPPORTED (a data type this library does
-not know is no error until it is asked for), GLQ_E_OUT_OF_HOST_MEMORY.*/
+UTF-8 or holds a NUL), GLQ_E_OUT_OF_HOST_MEMORY. A data type that this library does not know is no error
+here: glq_checkpoint_tensor() says GLQ_E_DTYPE when it is asked for.*/
     pub fn glq_checkpoint_open(
         path: *const ::core::ffi::c_char,
         checkpoint: *mut *mut glq_checkpoint,

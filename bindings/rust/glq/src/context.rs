@@ -161,7 +161,7 @@ impl ContextBuilder {
         self
     }
 
-    /// Size of the library's own pool; if not said, `GLQ_NUM_THREADS`, else the processors available.
+    /// Size of the library's own pool, 1 to 1024; if not said, `GLQ_NUM_THREADS`, else the processors available.
     pub fn threads(mut self, count: i32) -> Self {
         self.num_threads = count;
         self
@@ -188,7 +188,9 @@ impl ContextBuilder {
         self
     }
 
-    /// Load the kernels at the first launch, not now.
+    /// CUDA: load fewer kernels now; the first call that needs one of the others loads it, and must not be captured in a
+    /// graph. `GLQ_CONTEXT_LAZY` in `glq/context.h` lists them: the fused linear is loaded in any case, but for
+    /// transforms of very long or unusual rows.
     pub fn lazy(mut self) -> Self {
         self.flags |= sys::GLQ_CONTEXT_LAZY;
         self

@@ -61,7 +61,8 @@ namespace Glq
         NoDriver = 401,
         /// <summary>The driver is older than the CUDA runtime needs.</summary>
         DriverTooOld = 402,
-        /// <summary>An optional library that this call needs was not found.</summary>
+        /// <summary>Reserved: no function returns it. What needs an optional library does without
+        /// (glq_context_info::cublaslt_message).</summary>
         LibraryNotFound = 403,
         /// <summary>A CUDA call failed; see glq_error_info::native_code.</summary>
         Cuda = 404,
@@ -160,8 +161,16 @@ namespace Glq
     {
         /// <summary>None of the values.</summary>
         None = 0,
-        /// <summary>Do not load the kernels at creation. The first launch then loads them, which is not allowed during
-        /// capture.</summary>
+        /// <summary>CUDA: load fewer kernels at creation. The first call that needs one of the others loads it and
+        /// takes longer by that; it must not be captured, which is not checked.</summary>
+        /// <remarks>Left out are the kernels of glq_matmul_e8p(), glq_decode_e8p(), glq_dequantize(), glq_e8p_pack(),
+        /// glq_e8p_unpack(), and of making and exporting E8P weights; of glq_view_copy() between device views of which
+        /// one is not compact; of glq_gemv_bf16(), but for rows of whole 16-byte pieces and 512 columns or more on a
+        /// GPU of compute capability 9.0 or later whose blocks may have the shared memory for them; of transforms,
+        /// those of the fused linear too, of padded sizes above 32768 (before compute capability 9.0: above 4096) or
+        /// with a block list other than the binary expansion; and, on GPUs without warpgroup MMAs, where cuBLASLt was
+        /// found, of the fused linear's large batches. All other kernels of the fused linear, its group form,
+        /// glq_rht_input() and glq_rht_output() are loaded in any case.</remarks>
         Lazy = 1,
         /// <summary>Debugging: every CUDA operation synchronises its stream and reports faults at once. Refused during
         /// capture.</summary>

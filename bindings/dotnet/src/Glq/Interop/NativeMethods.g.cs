@@ -58,7 +58,8 @@ namespace Glq.Interop
         /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK if <c>info</c> was filled, whatever it says; GLQ_E_INVALID_ARGUMENT,
         /// GLQ_E_STRUCT_SIZE.</returns>
-        /// <remarks>Any number of threads may call this at once.</remarks>
+        /// <remarks><para>Capture: Not checked: it asks the driver.</para><para>Any number of threads may call this at
+        /// once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -138,7 +139,8 @@ namespace Glq.Interop
         /// error).</param>
         /// <param name="count">The number.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT.</returns>
-        /// <remarks>Any number of threads may call this at once.</remarks>
+        /// <remarks><para>Capture: Not checked: for GLQ_DEVICE_CUDA it asks the driver.</para><para>Any number of
+        /// threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -173,8 +175,9 @@ namespace Glq.Interop
         /// <param name="device">Which one.</param>
         /// <param name="info">Set <c>struct_size</c>; the rest is filled.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_NO_DEVICE, GLQ_E_NO_DRIVER,
-        /// GLQ_E_UNSUPPORTED_BUILD, GLQ_E_CUDA.</returns>
-        /// <remarks>Any number of threads may call this at once.</remarks>
+        /// GLQ_E_DRIVER_TOO_OLD, GLQ_E_UNSUPPORTED_BUILD, GLQ_E_CUDA.</returns>
+        /// <remarks><para>Capture: Not checked: for a CUDA device it asks the driver, which makes the device's primary
+        /// context if there is none.</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -209,9 +212,12 @@ namespace Glq.Interop
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_NO_DEVICE, GLQ_E_NO_DRIVER,
         /// GLQ_E_DRIVER_TOO_OLD, GLQ_E_UNSUPPORTED_ARCH, GLQ_E_UNSUPPORTED_BUILD, GLQ_E_OUT_OF_HOST_MEMORY,
         /// GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.</returns>
-        /// <remarks><para>On CUDA it uses the device's primary context and, unless GLQ_CONTEXT_LAZY is set, loads the
-        /// library's kernels for this GPU so that the first launch may already be captured.</para><para>Capture: Not
-        /// allowed.</para><para>Any number of threads may call this at once.</para></remarks>
+        /// <remarks><para>On CUDA it uses the device's primary context and, unless GLQ_CONTEXT_LAZY is set, loads all
+        /// of the library's kernels for this GPU so that the first call of every operation may already be
+        /// captured.</para><para>Environment variables (ABI.md) stand in for what <c>desc</c> leaves open. A value that
+        /// is not one of theirs, such as <c>GLQ_LOG=verbose</c>, is GLQ_E_INVALID_ARGUMENT.</para><para>Capture: Not
+        /// checked: on CUDA it loads kernels and makes a cuBLASLt handle.</para><para>Any number of threads may call
+        /// this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -254,7 +260,9 @@ namespace Glq.Interop
         /// possibly the <c>_destroy</c> of an object): it may wait for the device, joins the library's threads, and
         /// calls the allocator's and release functions on the calling thread. What other destroyed objects hold is
         /// released by the next object creation or by glq_context_synchronize(); see "Release of memory"
-        /// above.</para><para>Any number of threads may call this at once.</para></remarks>
+        /// above.</para><para>Capture: Allowed. Only the call that ends a CUDA context must not be made meanwhile (not
+        /// checked): it waits for the device and frees memory.</para><para>Any number of threads may call this at
+        /// once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -295,8 +303,9 @@ namespace Glq.Interop
         /// GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>For that release it may wait for other work of the device too. Apart from functions that make
         /// or export objects, and the call that ends the context, no function waits for the
-        /// device.</para><para>Capture: Not allowed.</para><para>Any number of threads may call this at
-        /// once.</para></remarks>
+        /// device.</para><para>Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. While another stream of the calling
+        /// thread captures, it waits for <c>stream</c> and releases nothing.</para><para>Any number of threads may call
+        /// this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -385,12 +394,12 @@ namespace Glq.Interop
         /// <param name="destination">Any strides under which no two elements share memory; host memory of any
         /// alignment; not read-only; must not overlap <c>source</c>.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-        /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
-        /// GLQ_E_CUDA.</returns>
+        /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_CUDA,
+        /// GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>Whatever the kind of host memory, it must stay valid, in place and (as a destination) unread
         /// until glq_context_synchronize() on that stream or an equivalent wait. On a CPU context the copy is done on
-        /// return.</para><para>Capture: Allowed between device views.</para><para>Any number of threads may call this
-        /// at once.</para></remarks>
+        /// return.</para><para>Capture: Allowed between device views. Refused between host and device:
+        /// GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -413,10 +422,12 @@ namespace Glq.Interop
         /// <param name="spec"><c>dtype</c>, <c>ndim</c> and <c>shape</c> are used; <c>data</c>, <c>strides</c> and
         /// <c>device</c> are ignored.</param>
         /// <param name="tensor">Set to NULL on failure.</param>
-        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
-        /// GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY.</returns>
-        /// <remarks><para>Capture: Not allowed.</para><para>Any number of threads may call this at
-        /// once.</para></remarks>
+        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_ALIGNMENT (the
+        /// allocator's memory is less aligned than it was asked for), GLQ_E_OUT_OF_HOST_MEMORY,
+        /// GLQ_E_OUT_OF_DEVICE_MEMORY.</returns>
+        /// <remarks><para>Capture: Not checked, since there is no stream. It asks the allocator for device memory:
+        /// cudaMalloc then fails (but in CUDA's relaxed mode), which is GLQ_E_OUT_OF_DEVICE_MEMORY, and may invalidate
+        /// the capture.</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -444,8 +455,9 @@ namespace Glq.Interop
         /// <param name="source">What to copy; host memory of any alignment.</param>
         /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>As glq_tensor_create() and glq_view_copy().</returns>
-        /// <remarks><para>Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para><para>Any number of threads
-        /// may call this at once.</para></remarks>
+        /// <remarks><para>Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not
+        /// checked, as in glq_tensor_create().</para><para>Any number of threads may call this at
+        /// once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -476,7 +488,9 @@ namespace Glq.Interop
         /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_DEVICE_MISMATCH, GLQ_E_OUT_OF_HOST_MEMORY,
         /// and those of glq_view_check().</returns>
-        /// <remarks>Any number of threads may call this at once.</remarks>
+        /// <remarks><para>Capture: Not checked, since there is no stream. It allocates no device memory, and releases
+        /// nothing while a stream of the calling thread captures.</para><para>Any number of threads may call this at
+        /// once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -506,7 +520,9 @@ namespace Glq.Interop
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_DEVICE_MISMATCH, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_UNSUPPORTED (DLPack version), GLQ_E_OUT_OF_HOST_MEMORY.</returns>
         /// <remarks><para>No stream is involved: the caller orders the producer's work before the first
-        /// use.</para><para>Any number of threads may call this at once.</para></remarks>
+        /// use.</para><para>Capture: Not checked, since there is no stream. It allocates no device memory, and releases
+        /// nothing while a stream of the calling thread captures.</para><para>Any number of threads may call this at
+        /// once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -615,8 +631,8 @@ namespace Glq.Interop
         /// release function or DLPack deleter is called, only after all work queued on the device before has finished.
         /// The library sees to that where it releases, at an object creation or glq_context_synchronize(). Not covered
         /// are later replays of a graph captured with the tensor: keep it alive until the graph is destroyed. On a CPU
-        /// context everything is released at once.</para><para>Any number of threads may call this at
-        /// once.</para></remarks>
+        /// context everything is released at once.</para><para>Capture: Allowed, unless it ends the context: see
+        /// glq_context_destroy().</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -653,11 +669,11 @@ namespace Glq.Interop
         /// <param name="tensor">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE, GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
-        /// GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.</returns>
+        /// GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>The handle keeps its own copy, in a layout of the same number of bits that suits the device's
-        /// kernels; everything in <c>desc</c> may be released when the function returns.</para><para>Capture: Not
-        /// allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para><para>Any number of threads may call this at
-        /// once.</para></remarks>
+        /// kernels; everything in <c>desc</c> may be released when the function returns.</para><para>Capture: Refused:
+        /// GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not checked, as in
+        /// glq_tensor_create().</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -709,9 +725,11 @@ namespace Glq.Interop
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING (two destinations overlap),
         /// GLQ_E_NOT_FOUND (a vector or stage it does not have), GLQ_E_UNSUPPORTED (not E8P),
-        /// GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_CUDA.</returns>
-        /// <remarks><para>Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para><para>Any number of threads
-        /// may call this at once.</para></remarks>
+        /// GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA,
+        /// GLQ_E_DEVICE_LOST.</returns>
+        /// <remarks><para>Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING. Captures of other streams are not
+        /// checked, as in glq_tensor_create(): stages that go to the host take a device buffer on their
+        /// way.</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -737,7 +755,7 @@ namespace Glq.Interop
         /// <param name="opts">As for the call, or NULL.</param>
         /// <param name="bytes">The size.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH,
-        /// GLQ_E_UNSUPPORTED.</returns>
+        /// GLQ_E_UNSUPPORTED (not E8P).</returns>
         /// <remarks><para>Does not decrease with <c>max_tokens</c>: what suffices for the largest batch suffices for
         /// all. The library processes large batches in slices, so that the workspace stops growing at a token count
         /// that depends on the weight.</para><para>Capture: Allowed; touches no device.</para><para>Any number of
@@ -775,7 +793,8 @@ namespace Glq.Interop
         /// <param name="opts">NULL for defaults.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
-        /// GLQ_E_UNSUPPORTED, GLQ_E_CUBLAS, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
+        /// GLQ_E_UNSUPPORTED (not E8P), GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with GLQ_CONTEXT_SYNC_EACH_CALL),
+        /// GLQ_E_CUBLAS, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>A row of x with NaN or infinity (before or after its transform) gives a row of canonical
         /// quiet NaN and does not touch other rows. With 0 tokens it succeeds, queues nothing, and the workspace may be
         /// NULL.</para><para>Capture: Allowed. Allocates nothing (cuBLASLt, where it is used, on the host), waits for
@@ -807,7 +826,8 @@ namespace Glq.Interop
         /// <param name="max_tokens">At least 0.</param>
         /// <param name="opts">As for the call, or NULL.</param>
         /// <param name="bytes">The size.</param>
-        /// <returns>As glq_fused_linear_e8p_workspace().</returns>
+        /// <returns>As glq_fused_linear_e8p_workspace(), and GLQ_E_SHAPE (weights of unequal
+        /// <c>in_features</c>).</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
 #if NET8_0_OR_GREATER
@@ -1168,7 +1188,8 @@ namespace Glq.Interop
         /// <param name="packed">Compact I64 <c>[rows/16, cols/64, 8, 4]</c> (E8P) or <c>[rows, cols/64]</c>
         /// (E81B).</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-        /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
+        /// GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with
+        /// GLQ_CONTEXT_SYNC_EACH_CALL), GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
         /// bytes on every device.</para><para>Any number of threads may call this at once.</para></remarks>
 #if NET8_0_OR_GREATER
@@ -1240,8 +1261,8 @@ namespace Glq.Interop
         /// <param name="max_tokens">0 to GLQ_GEMV_MAX_TOKENS.</param>
         /// <param name="opts">As for the call, or NULL.</param>
         /// <param name="bytes">The size.</param>
-        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_DEVICE_MISMATCH,
-        /// GLQ_E_UNSUPPORTED.</returns>
+        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
+        /// GLQ_E_LAYOUT, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED (not dense).</returns>
         /// <remarks><para>Capture: Allowed; touches no device.</para><para>Any number of threads may call this at
         /// once.</para></remarks>
 #if NET8_0_OR_GREATER
@@ -1277,7 +1298,8 @@ namespace Glq.Interop
         /// <param name="opts">NULL for defaults. glq_launch_opts::math_mode has no effect.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE, GLQ_E_DTYPE,
         /// GLQ_E_LAYOUT, GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH, GLQ_E_ALIASING, GLQ_E_WORKSPACE_TOO_SMALL,
-        /// GLQ_E_UNSUPPORTED, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
+        /// GLQ_E_UNSUPPORTED (not dense), GLQ_E_UNSUPPORTED_WHILE_CAPTURING (with GLQ_CONTEXT_SYNC_EACH_CALL),
+        /// GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
         /// <remarks><para>With 0 tokens it succeeds, queues nothing, and the workspace may be
         /// NULL.</para><para>Capture: Allowed. Allocates nothing, waits for nothing.</para><para>Determinism: The same
         /// bytes in every run on one device; a row does not depend on the other rows of the batch. Devices may differ
@@ -1598,8 +1620,8 @@ namespace Glq.Interop
         /// holds <c>model.safetensors</c> or <c>model.safetensors.index.json</c>. UTF-8.</param>
         /// <param name="checkpoint">Set to NULL on failure.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_IO, GLQ_E_BAD_FILE (also if a name is invalid UTF-8 or holds
-        /// a NUL), GLQ_E_UNSUPPORTED (a data type this library does not know is no error until it is asked for),
-        /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
+        /// a NUL), GLQ_E_OUT_OF_HOST_MEMORY. A data type that this library does not know is no error here:
+        /// glq_checkpoint_tensor() says GLQ_E_DTYPE when it is asked for.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]

@@ -184,7 +184,7 @@ namespace Glq.Interop
         public void* user;
         /// <summary>Not NULL.</summary>
         public IntPtr parallel_for;
-        /// <summary>Into how many pieces work is cut at most; at least 1.</summary>
+        /// <summary>Into how many pieces work is cut at most; 1 to 1024.</summary>
         public int max_parallelism;
         /// <summary>Must be 0.</summary>
         public uint reserved;
@@ -201,7 +201,7 @@ namespace Glq.Interop
         public uint flags;
         /// <summary>The device; a zero type means the CPU.</summary>
         public glq_device device;
-        /// <summary>Size of the library's own pool; 0: <c>GLQ_NUM_THREADS</c> if set, else the processors
+        /// <summary>Size of the library's own pool, up to 1024; 0: <c>GLQ_NUM_THREADS</c> if set, else the processors
         /// available.</summary>
         public int num_threads;
         /// <summary>Must be 0.</summary>
