@@ -55,7 +55,8 @@ class Consumer:
         expected = {str(path.relative_to(glq_headers.INCLUDE)) for path in glq_headers.headers()}
         if installed != expected:
             sys.exit(f"installed headers {sorted(installed)}, expected {sorted(expected)}")
-        for pattern in ("**/glqConfig.cmake", "**/glqConfigVersion.cmake", "**/glq.pc", "share/licenses/glq/LICENSE"):
+        for pattern in ("**/glqConfig.cmake", "**/glqConfigVersion.cmake", "**/glq.pc", "share/licenses/glq/LICENSE",
+                        "share/licenses/glq/THIRD_PARTY_NOTICES"):
             self.only(pattern)
         for path in self.prefix.rglob("*"):
             if path.suffix in (".cmake", ".pc") and str(self.work) in path.read_text(encoding="utf-8"):

@@ -35,7 +35,7 @@ def test_contents(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         assert archive.getinfo("glq/lib/libglq.so").file_size == os.path.getsize(glq.library_path())
-    assert {"glq/py.typed", "glq/_glq_cffi.py", "glq/LICENSE"} <= set(names)
+    assert {"glq/py.typed", "glq/_glq_cffi.py", "glq/LICENSE", "glq/THIRD_PARTY_NOTICES"} <= set(names)
     assert [name for name in names if ".so" in name or name.endswith(".h")] == ["glq/lib/libglq.so"]
 
 
