@@ -20,7 +20,8 @@ extern "C" {
  * @par Release of memory
  * Memory is freed, and release functions and DLPack deleters are called, only after all work queued on
  * the device before the last `_destroy` has finished. The library sees to that where it releases: when
- * objects are created and in glq_context_synchronize(), which may therefore wait for the device. Neither
+ * objects are created, in glq_e8p_export() and in glq_context_synchronize(), which may therefore wait for the
+ * device. What a release function destroys waits for the next of these calls. None of them
  * releases anything while a stream of the calling thread captures a graph. Not covered are later replays of
  * a graph that was captured with a tensor: keep the tensor alive until the graph is destroyed. On a CPU
  * context everything is released at once.

@@ -8,8 +8,8 @@
 
 namespace glq {
 
-// A mutex for each Tag, never destroyed. A fork waits until it is free: the child would inherit it from a thread that it
-// does not have, and what it guards half done. Its holder must not wait for another mutex of this kind, since a fork
+// A mutex for each Tag, never destroyed. A fork waits until it is free: the child would inherit it from a thread that
+// it does not have, and what it guards half done. Its holder must not wait for another mutex of this kind, since a fork
 // takes all of them, in an order of its own.
 template <typename Tag>
 class ForkMutex {
