@@ -194,11 +194,12 @@ glq_status glq_quantizer_run(glq_quantizer* quantizer, glq_stream stream, const 
       CheckDevice("bias", *bias, kHost, false);
     }
     handle.context->CheckNotCapturing(stream);
-    quantizer::Result result;
-    if (q.Run(w, progress, user, &result) == quantizer::Outcome::kCancelled) {
+    const auto deliver = [&](const quantizer::Result& result) {
+      *tensor = Publish(NewResult(*handle.context, stream, result, bias));
+    };
+    if (q.Run(w, progress, user, deliver) == quantizer::Outcome::kCancelled) {
       Fail(GLQ_E_CANCELLED, "progress returned another value than 0; call again to go on");
     }
-    *tensor = Publish(NewResult(*handle.context, stream, result, bias));
   });
 }
 

@@ -22,8 +22,9 @@ void KeepLowest(std::atomic<int64_t>& lowest, int64_t value) {
 
 void Quantizer::CheckNotInRun(const char* what) const {
   if (progress_.active) {
-    Fail(GLQ_E_WRONG_STATE, "%s: a run was cancelled after %lld of %lld rows and has to be finished first", what,
-         static_cast<long long>(progress_.strips_done * kStrip),
+    Fail(GLQ_E_WRONG_STATE,
+         "%s: a run was cancelled or has failed after %lld of %lld rows and has to be finished or abandoned first",
+         what, static_cast<long long>(progress_.strips_done * kStrip),
          static_cast<long long>(PaddedOut(options_.out_features, options_.pow2_layout)));
   }
 }

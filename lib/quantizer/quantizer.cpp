@@ -238,32 +238,37 @@ bool Quantizer::QuantizeAll(const Layer& layer, const Rotation& rot, std::vector
   return true;
 }
 
-Outcome Quantizer::Run(const MatrixView& weight, ProgressFn progress, void* user, Result* result) {
+Outcome Quantizer::Run(const MatrixView& weight, ProgressFn progress, void* user, const Deliver& deliver) {
   const auto start = std::chrono::steady_clock::now();
   CheckView(weight, "weight", options_.out_features, options_.in_features);
   const ScopedDefaultFp fp;
-  has_report_ = false;
   const double before = progress_.seconds;
   const Meter meter(progress, user, PaddedOut(options_.out_features, options_.pow2_layout) / kStrip);
-  const Outcome outcome = RunMetered(weight, meter, result);
-  if (outcome == Outcome::kDone) {
-    report_.seconds = before + Seconds(start);
-    progress_ = Progress();
-    has_report_ = true;
-  } else {
-    progress_.seconds = before + Seconds(start);
-  }
+  const Outcome outcome = RunMetered(weight, meter);
+  progress_.seconds = before + Seconds(start);
+  if (outcome == Outcome::kCancelled) return outcome;
+  deliver(*progress_.result);
+  report_.seconds = before + Seconds(start);
+  progress_ = Progress();
+  has_report_ = true;
   return outcome;
 }
 
-Outcome Quantizer::RunMetered(const MatrixView& weight, const Meter& meter, Result* result) {
+Outcome Quantizer::RunMetered(const MatrixView& weight, const Meter& meter) {
   const Rotation rot = MakeRotation(options_.in_features, options_.out_features, options_.pow2_layout, options_.seed);
   Scratch scratch = MakeScratch(rot, parallel_->workers());
   const uint64_t hash = CheckWeight(weight, scratch);
   if (progress_.active && progress_.weight_hash != hash) {
-    Fail(GLQ_E_WRONG_STATE, "weight differs from the one whose run was cancelled (hash %016llx, then %016llx)",
+    Fail(GLQ_E_WRONG_STATE,
+         "weight differs from the one whose run was cancelled or has failed (hash %016llx, then %016llx)",
          static_cast<unsigned long long>(progress_.weight_hash), static_cast<unsigned long long>(hash));
   }
+  has_report_ = false;
+  const int64_t count = rot.mp / kStrip;
+  const auto finish = [&] {
+    return meter.Tell(Meter::kShares, count, "finish") ? Outcome::kDone : Outcome::kCancelled;
+  };
+  if (progress_.result) return finish();
   const auto make_room = [&](Progress* p) {
     p->sums.resize(rot.mp);
     p->codes.resize(stages());
@@ -276,7 +281,6 @@ Outcome Quantizer::RunMetered(const MatrixView& weight, const Meter& meter, Resu
 
   AlignedVector<double> strips(static_cast<size_t>(rot.mp * rot.np));
   RotateWeight(rot, weight, *parallel_, scratch, &strips);
-  const int64_t count = rot.mp / kStrip;
   std::vector<double> energy(count);
   parallel_->For(count, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t s = begin; s < end; ++s) {
@@ -332,10 +336,10 @@ Outcome Quantizer::RunMetered(const MatrixView& weight, const Meter& meter, Resu
     return Outcome::kCancelled;
   }
   Release(workers);
-  Finish(rot, factors, &strips, scratch, result);
-  // Too late to cancel: the result is there.
-  static_cast<void>(meter.Tell(Meter::kShares, count, "finish"));
-  return Outcome::kDone;
+  Result result;
+  Finish(rot, factors, &strips, scratch, &result);
+  progress_.result = std::move(result);
+  return finish();
 }
 
 void Quantizer::Finish(const Rotation& rot, const Factors& factors, AlignedVector<double>* strips, Scratch& scratch,

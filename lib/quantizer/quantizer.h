@@ -9,6 +9,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "e8p/linear.h"
@@ -89,7 +92,13 @@ class Quantizer {
   // Forgets a cancelled run; the Hessian stays.
   void Abandon() { progress_ = {}; }
 
-  Outcome Run(const MatrixView& weight, ProgressFn progress, void* user, Result* result);
+  // The run is over once `deliver` has returned. If it throws, the result is kept, and the next run of the same weight
+  // only delivers it. It may take the result if nothing fails after that.
+  using Deliver = std::function<void(Result&)>;
+  Outcome Run(const MatrixView& weight, ProgressFn progress, void* user, const Deliver& deliver);
+  Outcome Run(const MatrixView& weight, ProgressFn progress, void* user, Result* result) {
+    return Run(weight, progress, user, [&](Result& r) { *result = std::move(r); });
+  }
 
   // Of the last finished run; fails without one.
   const Report& report() const;
@@ -104,7 +113,7 @@ class Quantizer {
   struct Scales {
     double input = 0, rho_e8p = 0, rho_e81b = 0;
   };
-  // What a cancelled run leaves behind.
+  // What a run leaves behind that was cancelled or failed.
   struct Progress {
     bool active = false;
     uint64_t weight_hash = 0;
@@ -114,6 +123,7 @@ class Quantizer {
     std::vector<AlignedVector<uint16_t>> codes;  // per stage [padded_out][padded_in / 8]
     AlignedVector<RowSums> sums;                 // [padded_out]
     double seconds = 0;
+    std::optional<Result> result;  // there is nothing left to do but to deliver it
   };
   // The damped, rotated and factored Hessian.
   struct Factors {
@@ -129,7 +139,8 @@ class Quantizer {
   void CheckNotInRun(const char* what) const;
   uint64_t CheckWeight(const MatrixView& weight, Scratch& scratch) const;
   Factors Factorise(const Rotation& rot, Scratch& scratch) const;
-  Outcome RunMetered(const MatrixView& weight, const Meter& meter, Result* result);
+  // Done once progress_.result is there.
+  Outcome RunMetered(const MatrixView& weight, const Meter& meter);
   // False if cancelled.
   bool ChooseScales(const Layer& layer, double rms, int64_t strips, std::vector<LdlqScratch>& scratch,
                     const Meter& meter, Scales* scales) const;

@@ -1,5 +1,6 @@
 // The quantizer through the C interface: a run, cancel and resume, save and load, and every misuse.
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 
@@ -23,12 +24,13 @@ class QuantizerApi : public testing::Test {
     EXPECT_EQ(glq_quantizer_create(context, &desc, &q), GLQ_OK) << LastMessage();
     return QuantizerPtr(q);
   }
-  std::vector<unsigned char> Indices(const glq_tensor* tensor) {
+  std::vector<unsigned char> Indices(const glq_tensor* tensor) { return Indices(context_.get(), tensor); }
+  std::vector<unsigned char> Indices(glq_context* context, const glq_tensor* tensor) {
     Array one(GLQ_DTYPE_I64, {6, 3, 8, 4}), two(GLQ_DTYPE_U8, {96, 24});
     const glq_view v1 = one.view(), v2 = two.view();
     glq_e8p_parts parts = GLQ_E8P_PARTS_INIT;
     parts.indices[0] = &v1, parts.indices[1] = &v2;
-    EXPECT_EQ(glq_e8p_export(context_.get(), nullptr, tensor, &parts), GLQ_OK) << LastMessage();
+    EXPECT_EQ(glq_e8p_export(context, nullptr, tensor, &parts), GLQ_OK) << LastMessage();
     auto bytes = one.values();
     const auto more = two.values();
     bytes.insert(bytes.end(), more.begin(), more.end());
@@ -131,6 +133,54 @@ TEST_F(QuantizerApi, CancelSaveLoadAndGoOn) {
     EXPECT_EQ(glq_quantizer_load(context_.get(), bad.data(), needed, &out), GLQ_E_BAD_FILE) << n;
     EXPECT_EQ(out, nullptr);
   }
+}
+
+TEST_F(QuantizerApi, ARunWhoseWeightCannotBeMadeIsKept) {
+  struct State {
+    bool out_of_memory = false;
+    int calls = 0;
+  } state;
+  const glq_allocator allocator = {&state,
+                                   [](void* user, size_t bytes, size_t alignment, int32_t) -> void* {
+                                     if (static_cast<State*>(user)->out_of_memory) return nullptr;
+                                     return std::aligned_alloc(alignment,
+                                                               (bytes + alignment - 1) / alignment * alignment);
+                                   },
+                                   [](void*, void* p, size_t, int32_t) { std::free(p); }};
+  glq_context_desc context_desc = GLQ_CONTEXT_DESC_INIT;
+  context_desc.num_threads = 2, context_desc.allocator = &allocator;
+  glq_context* context = nullptr;
+  ASSERT_EQ(glq_context_create(&context_desc, &context), GLQ_OK) << LastMessage();
+  const ContextPtr context_owner(context);
+  const QuantizerPtr q = Make(context);
+  ASSERT_EQ(glq_quantizer_set_hessian(q.get(), &h_, 10), GLQ_OK) << LastMessage();
+  const auto progress = [](void* user, int64_t, int64_t, const char*) -> int32_t {
+    ++static_cast<State*>(user)->calls;
+    return 0;
+  };
+  glq_tensor* tensor = nullptr;
+  glq_quantizer_report report = GLQ_QUANTIZER_REPORT_INIT;
+  ASSERT_EQ(glq_quantizer_run(q.get(), nullptr, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_OK) << LastMessage();
+  const TensorPtr want(tensor);
+  ASSERT_EQ(glq_quantizer_get_report(q.get(), &report), GLQ_OK) << LastMessage();
+
+  state.out_of_memory = true;
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, progress, &state, &tensor), GLQ_E_OUT_OF_HOST_MEMORY,
+               "cannot allocate");
+  EXPECT_EQ(tensor, nullptr);
+  EXPECT_GT(state.calls, 1);
+  EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_WRONG_STATE, "no run has finished");
+  EXPECT_FAILS(glq_quantizer_set_hessian, (q.get(), &h_, 1), GLQ_E_WRONG_STATE, "96 of 96 rows");
+  size_t needed = 0;
+  ASSERT_EQ(glq_quantizer_save(q.get(), nullptr, 0, &needed), GLQ_OK) << LastMessage();
+  EXPECT_GT(needed, 6 * 64 * 64 * sizeof(double) + 96 * 24 * 2 * sizeof(uint16_t));
+
+  state = {};
+  ASSERT_EQ(glq_quantizer_run(q.get(), nullptr, &w_, nullptr, progress, &state, &tensor), GLQ_OK) << LastMessage();
+  const TensorPtr got(tensor);
+  EXPECT_EQ(state.calls, 1);
+  EXPECT_EQ(Indices(context, got.get()), Indices(context, want.get()));
+  EXPECT_EQ(glq_quantizer_get_report(q.get(), &report), GLQ_OK) << LastMessage();
 }
 
 TEST_F(QuantizerApi, BatchesAndTheBiasGoIn) {

@@ -131,6 +131,57 @@ TEST(QuantizerThreads, CancelledRunsResumeToTheSameBytes) {
   }
 }
 
+TEST(QuantizerThreads, AResultThatCannotBeDeliveredIsKept) {
+  const RandomLayer layer(400, 130, 6);
+  const Options o = Layer(layer, 3, ScaleMode::kSpec, 0);
+  const Made straight = Make(layer, o, 2, 100);
+  const auto pool = MakeThreadPool(2);
+  Quantizer q(o, pool.get());
+  q.AddBatch(layer.Tokens());
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    Stopper stopper;
+    const auto fails = [](Result&) { throw std::bad_alloc(); };
+    EXPECT_THROW(q.Run(layer.Weight(), Stopper::Tell, &stopper, fails), std::bad_alloc);
+    EXPECT_EQ(stopper.last, stopper.total);
+    EXPECT_EQ(stopper.calls > 1, attempt == 0);
+    EXPECT_THROW(q.report(), Error);
+    EXPECT_THROW(q.AddBatch(layer.Tokens()), Error);
+    EXPECT_TRUE(q.in_cancelled_run());
+  }
+  // What is saved now is a run with all rows done.
+  std::vector<std::byte> saved(q.SavedSize());
+  q.Save(saved.data());
+  Quantizer loaded = Quantizer::Load(saved.data(), saved.size(), pool.get());
+  for (Quantizer* each : {&q, &loaded}) {
+    Stopper stopper;
+    Made made;
+    ASSERT_EQ(each->Run(layer.Weight(), Stopper::Tell, &stopper, &made.result), Outcome::kDone);
+    EXPECT_EQ(stopper.calls > 1, each == &loaded);
+    made.report = each->report();
+    made.hessian = straight.hessian;
+    ExpectSame(straight, made);
+    EXPECT_FALSE(each->in_cancelled_run());
+  }
+}
+
+TEST(QuantizerThreads, TheLastReportCanStopARunToo) {
+  const RandomLayer layer(64, 96, 7);
+  const Options o = Layer(layer, 2, ScaleMode::kSpec, 0);
+  const auto pool = MakeThreadPool(2);
+  Quantizer q(o, pool.get());
+  const auto at_the_end = [](void*, int64_t done, int64_t total, const char*) -> int32_t { return done == total; };
+  Result straight, result;
+  ASSERT_EQ(q.Run(layer.Weight(), nullptr, nullptr, &straight), Outcome::kDone);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    ASSERT_EQ(q.Run(layer.Weight(), at_the_end, nullptr, &result), Outcome::kCancelled);
+    EXPECT_TRUE(q.in_cancelled_run());
+    EXPECT_TRUE(result.stages.empty());
+  }
+  ASSERT_EQ(q.Run(layer.Weight(), nullptr, nullptr, &result), Outcome::kDone);
+  EXPECT_TRUE(SameBytes(straight, result));
+  EXPECT_GT(q.report().seconds, 0);
+}
+
 TEST(QuantizerThreads, StopsAtEveryStepStillGetThere) {
   const RandomLayer layer(330, 64, 4);
   const Options o = Layer(layer, 2, ScaleMode::kSpec, 0);
