@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "platform/fp_env.h"
 #include "quantizer/gemm.h"
 #include "quantizer/quantizer.h"
 
@@ -30,6 +31,7 @@ void Quantizer::CheckNotInRun(const char* what) const {
 }
 
 void Quantizer::AddBatch(const MatrixView& x) {
+  const ScopedDefaultFp fp;
   CheckNotInRun("add_batch");
   const int64_t n = options_.in_features;
   CheckView(x, "x", -1, n);
@@ -37,22 +39,43 @@ void Quantizer::AddBatch(const MatrixView& x) {
   const int64_t width = RoundUp(n, kTile);
   AlignedVector<double> slab(static_cast<size_t>(std::min(kTokens, x.rows) * width));
 
-  // Every token is looked at before the first is added, so that a bad batch changes nothing.
-  std::atomic<int64_t> bad{x.rows * n};
-  const auto load = [&](int64_t first, int64_t count) {
+  const auto load = [&](int64_t first, int64_t count, auto&& look) {
     parallel_->For(count, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t t = begin; t < end; ++t) {
         double* row = slab.data() + t * width;
         LoadRow(x, first + t, 0, n, row);
-        const int64_t at = FirstNotFinite(row, n);
-        if (at >= 0) KeepLowest(bad, (first + t) * n + at);
+        look(t, row);
       }
     });
   };
-  for (int64_t first = 0; first < x.rows; first += kTokens) load(first, std::min(kTokens, x.rows - first));
+
+  // Every token is looked at before the first is added, so that a bad batch changes nothing.
+  std::atomic<int64_t> bad{x.rows * n};
+  int64_t beyond = -1;
+  double bound = samples_ > 0 ? bound_ : 0;
+  double largest[kTokens];
+  for (int64_t first = 0; first < x.rows; first += kTokens) {
+    const int64_t count = std::min(kTokens, x.rows - first);
+    load(first, count, [&](int64_t t, const double* row) {
+      const int64_t at = FirstNotFinite(row, n);
+      if (at >= 0) KeepLowest(bad, (first + t) * n + at);
+      largest[t] = LargestMagnitude(row, n);
+    });
+    for (int64_t t = 0; t < count; ++t) {
+      bound += largest[t] * largest[t];
+      if (beyond < 0 && !(bound <= kLargestElement)) beyond = first + t;
+    }
+  }
   if (bad < x.rows * n) {
     Fail(GLQ_E_NOT_FINITE, "x[%lld, %lld] is NaN or infinite; the Hessian is unchanged",
          static_cast<long long>(bad / n), static_cast<long long>(bad % n));
+  }
+  if (beyond >= 0) {
+    LoadRow(x, beyond, 0, n, slab.data());
+    const double most = LargestMagnitude(slab.data(), n);
+    const auto at = std::find_if(slab.begin(), slab.end(), [&](double v) { return std::fabs(v) == most; });
+    Fail(GLQ_E_NOT_FINITE, "x[%lld, %lld] = %g: with its square the Hessian goes beyond %g; the Hessian is unchanged",
+         static_cast<long long>(beyond), static_cast<long long>(at - slab.begin()), *at, kLargestElement);
   }
 
   if (hessian_.empty()) hessian_ = SymmetricTiles(n);
@@ -60,7 +83,7 @@ void Quantizer::AddBatch(const MatrixView& x) {
   const int64_t tiles = hessian_.tiles();
   for (int64_t first = 0; first < x.rows; first += kTokens) {
     const int64_t count = std::min(kTokens, x.rows - first);
-    load(first, count);
+    load(first, count, [](int64_t, const double*) {});
     parallel_->For(tiles * (tiles + 1) / 2, 1, [&](int64_t begin, int64_t end, int) {
       int64_t i, j;
       TriangleIndex(begin, &i, &j);
@@ -72,10 +95,12 @@ void Quantizer::AddBatch(const MatrixView& x) {
     });
   }
   samples_ += static_cast<double>(x.rows);
+  bound_ = bound;
   has_report_ = false;
 }
 
 void Quantizer::SetHessian(const MatrixView& h, double samples) {
+  const ScopedDefaultFp fp;
   CheckNotInRun("set_hessian");
   const int64_t n = options_.in_features;
   CheckView(h, "hessian", n, n);
@@ -92,10 +117,11 @@ void Quantizer::SetHessian(const MatrixView& h, double samples) {
   };
   // Rounding in whatever produced the matrix is forgiven, another matrix is not.
   constexpr double kAsymmetry = 1e-5;
-  std::atomic<int64_t> infinite{n * n}, negative{n}, asymmetric{n * n};
+  std::atomic<int64_t> infinite{n * n}, negative{n}, asymmetric{n * n}, beyond{n * n};
   SymmetricTiles sum(n);
+  std::vector<double> largest(parallel_->workers());
   const double factor = samples > 0 ? samples : 1;
-  parallel_->For(n, 16, [&](int64_t begin, int64_t end, int) {
+  parallel_->For(n, 16, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; ++i) {
       const double diagonal = at(i, i);
       if (diagonal < 0) KeepLowest(negative, i);
@@ -108,6 +134,8 @@ void Quantizer::SetHessian(const MatrixView& h, double samples) {
           KeepLowest(asymmetric, i * n + j);
         }
         const double v = (low + high) / 2 * factor;
+        if (!(std::fabs(v) <= kLargestElement)) KeepLowest(beyond, i * n + j);
+        largest[worker] = std::max(largest[worker], std::fabs(v));
         sum.At(i, j) = v;
         if (i / kTile == j / kTile) sum.At(j, i) = v;
       }
@@ -121,12 +149,19 @@ void Quantizer::SetHessian(const MatrixView& h, double samples) {
   if (infinite < n * n) fail_at(GLQ_E_NOT_FINITE, infinite, "NaN or infinite");
   if (negative < n) fail_at(GLQ_E_INVALID_ARGUMENT, negative * n + negative, "a diagonal element is negative");
   if (asymmetric < n * n) fail_at(GLQ_E_INVALID_ARGUMENT, asymmetric, "not symmetric");
+  if (beyond < n * n) {
+    Fail(GLQ_E_NOT_FINITE, "hessian[%lld, %lld] = %g, times %g samples, is beyond %g; the Hessian is unchanged",
+         static_cast<long long>(beyond / n), static_cast<long long>(beyond % n), at(beyond / n, beyond % n), factor,
+         kLargestElement);
+  }
   hessian_ = std::move(sum);
   samples_ = samples;
+  bound_ = *std::max_element(largest.begin(), largest.end());
   has_report_ = false;
 }
 
 double Quantizer::GetHessian(void* out, glq_dtype dtype, int64_t stride) const {
+  const ScopedDefaultFp fp;
   const int64_t n = options_.in_features;
   CheckView({out, dtype, n, n, stride}, "hessian", n, n);
   if (dtype != GLQ_DTYPE_F32 && dtype != GLQ_DTYPE_F64) {

@@ -1,6 +1,7 @@
 #include "quantizer/matrix_view.h"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -45,6 +46,12 @@ int64_t FirstNotFinite(const double* values, int64_t n) {
     if (!std::isfinite(values[i])) return i;
   }
   return -1;
+}
+
+double LargestMagnitude(const double* values, int64_t n) {
+  double largest = 0;
+  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::fabs(values[i]));
+  return largest;
 }
 
 void CheckView(const MatrixView& m, const char* name, int64_t rows, int64_t cols) {

@@ -17,8 +17,11 @@ struct MatrixView {
 // Elements (row, col .. col + n) of the matrix; exact.
 void LoadRow(const MatrixView& m, int64_t row, int64_t col, int64_t n, double* out);
 
-// Index of the first value that is NaN or infinite; -1 if there is none.
+// Index of the first value that is NaN or infinite; -1 if there is none. Raises the exception "invalid" if there is.
 int64_t FirstNotFinite(const double* values, int64_t n);
+
+// Of all that are not NaN; 0 of none.
+double LargestMagnitude(const double* values, int64_t n);
 
 // Fails unless the view has one of the types above and this shape; rows < 0 stands for any number. `name` is
 // what the caller knows the argument by.

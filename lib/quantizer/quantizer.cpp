@@ -44,6 +44,7 @@ double Seconds(std::chrono::steady_clock::time_point since) {
 }  // namespace
 
 void CheckOptions(const Options& o) {
+  const ScopedDefaultFp fp;  // comparing a NaN may be trapped
   const auto check_dim = [](const char* name, int64_t v) {
     if (v < 1 || v > e8p::kMaxDim) {
       Fail(GLQ_E_INVALID_ARGUMENT, "%s is %lld; expected 1 to %lld", name, static_cast<long long>(v),

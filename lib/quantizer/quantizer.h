@@ -80,6 +80,10 @@ class Quantizer {
   // Upper bound of what a quantizer allocates from creation to the end of a run, result included.
   static size_t MemoryEstimate(const Options& options, int workers);
 
+  // What an element of the sum below may reach. Sums of squares of fp32 stay far below it, and what a run makes of it
+  // (rotated, damped, multiplied by weights, squared) stays within fp64.
+  static constexpr double kLargestElement = 1e100;
+
   // Hessian += x^T x. Every element is a chain of fp64 additions over the tokens in the order in which
   // they come, so its relative error after n tokens is at most n * 2^-53 of sum |x_i x_j|.
   void AddBatch(const MatrixView& x);
@@ -154,6 +158,7 @@ class Quantizer {
   Parallel* parallel_;
   SymmetricTiles hessian_;  // sum over tokens; the mean while samples_ is 0
   double samples_ = 0;
+  double bound_ = 0;  // no element of hessian_ is larger in magnitude, but for rounding
   Progress progress_;
   Report report_;
   bool has_report_ = false;

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "platform/fp_env.h"
 #include "quantizer/quantizer.h"
 
 namespace glq::quantizer {
@@ -141,6 +142,7 @@ void Quantizer::Save(void* buffer) const {
 }
 
 Quantizer Quantizer::Load(const void* buffer, size_t bytes, Parallel* parallel) {
+  const ScopedDefaultFp fp;
   const std::byte* begin = static_cast<const std::byte*>(buffer);
   if (bytes < kHeader + 8 || std::memcmp(begin, kMagic, sizeof(kMagic)) != 0) {
     Fail(GLQ_E_BAD_FILE, "quantizer state: %zu bytes that do not begin like a state of at least %zu bytes", bytes,
@@ -194,6 +196,10 @@ Quantizer Quantizer::Load(const void* buffer, size_t bytes, Parallel* parallel) 
     in.GetArray(q.hessian_.data().data(), q.hessian_.data().size(), "the Hessian");
     if (!AllFinite(q.hessian_.data().data(), q.hessian_.data().size())) {
       Fail(GLQ_E_BAD_FILE, "quantizer state: the Hessian holds NaN or infinity");
+    }
+    q.bound_ = LargestMagnitude(q.hessian_.data().data(), static_cast<int64_t>(q.hessian_.data().size()));
+    if (q.bound_ > 2 * kLargestElement) {  // twice: rounding
+      Fail(GLQ_E_BAD_FILE, "quantizer state: the Hessian holds %g; expected at most %g", q.bound_, kLargestElement);
     }
   }
   if (flags & kHasRun) {

@@ -285,6 +285,11 @@ TEST_F(QuantizerApi, Misuse) {
   EXPECT_FAILS(glq_quantizer_add_batch, (q.get(), &v), GLQ_E_DEVICE_MISMATCH, "x.device = cuda:0", "expected cpu");
   x.as<float>()[200] = std::numeric_limits<float>::infinity();
   EXPECT_FAILS(glq_quantizer_add_batch, (q.get(), &xv), GLQ_E_NOT_FINITE, "x[1, 8]");
+  Array huge(GLQ_DTYPE_F64, {1, 192});
+  std::fill_n(huge.as<double>(), 192, 1e200);
+  v = huge.view();
+  EXPECT_FAILS(glq_quantizer_add_batch, (q.get(), &v), GLQ_E_NOT_FINITE, "x[0, 0] = 1e+200", "unchanged");
+  EXPECT_FAILS(glq_quantizer_set_hessian, (q.get(), &h_, 1e300), GLQ_E_NOT_FINITE, "hessian[0, 0]", "1e+300 samples");
   EXPECT_FAILS(glq_quantizer_set_hessian, (nullptr, &h_, 1), GLQ_E_INVALID_ARGUMENT, "quantizer = NULL");
   EXPECT_FAILS(glq_quantizer_set_hessian, (q.get(), nullptr, 1), GLQ_E_INVALID_ARGUMENT, "hessian = NULL");
   EXPECT_FAILS(glq_quantizer_set_hessian, (q.get(), &h_, -1), GLQ_E_INVALID_ARGUMENT, "samples", "-1");

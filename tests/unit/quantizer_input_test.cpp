@@ -8,8 +8,31 @@
 #include "core/error.h"
 #include "quantizer_testing.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace glq::quantizer {
 namespace {
+
+// What a saved state ends with.
+uint64_t Checksum(const std::vector<uint8_t>& b) {
+  uint64_t hash = 0xcbf29ce484222325u ^ (b.size() - 8);
+  const auto mix = [&](uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 32;
+  };
+  size_t at = 0;
+  for (; at + 16 <= b.size(); at += 8) {
+    uint64_t word;
+    std::memcpy(&word, &b[at], 8);
+    mix(word);
+  }
+  uint64_t tail = 0;
+  std::memcpy(&tail, &b[at], b.size() - 8 - at);
+  mix(tail);
+  return hash;
+}
 
 class QuantizerInput : public testing::Test {
  protected:
@@ -292,6 +315,126 @@ TEST_F(QuantizerInput, BadMatrices) {
   EXPECT_TRUE(r.stages.empty());
 }
 
+TEST_F(QuantizerInput, HessiansThatLeaveFp64AreRefused) {
+  RandomLayer layer(20, 40, 18);
+  Quantizer q(Make(20, 40), pool_.get());
+  q.AddBatch(layer.Tokens());
+  std::vector<double> before(40 * 40), after(40 * 40);
+  q.GetHessian(before.data(), GLQ_DTYPE_F64, 40);
+  std::vector<double> x(300 * 40, 1);
+  for (const double huge : {1e51, -1e200, std::numeric_limits<double>::max()}) {
+    x[200 * 40 + 5] = huge;
+    ExpectError([&] { q.AddBatch(View(x, 300, 40)); }, GLQ_E_NOT_FINITE, "x[200, 5] = ");
+  }
+  // Also where it is only the sum that does.
+  x.assign(300 * 40, 0);
+  for (int t = 10; t < 300; t += 10) x[t * 40 + 3] = 3e49;
+  ExpectError([&] { q.AddBatch(View(x, 300, 40)); }, GLQ_E_NOT_FINITE, "x[120, 3] = 3e+49");
+  for (const double huge : {1e101, std::numeric_limits<double>::max()}) {
+    std::vector<double> h = before;
+    h[5 * 41] = huge;
+    ExpectError([&] { q.SetHessian(View(h, 40, 40), 1); }, GLQ_E_NOT_FINITE, "hessian[5, 5] = ");
+  }
+  std::vector<double> h(40 * 40);
+  for (int i = 0; i < 40; ++i) h[i * 41] = 1e95;
+  ExpectError([&] { q.SetHessian(View(h, 40, 40), 1e6); }, GLQ_E_NOT_FINITE, "hessian[0, 0] = 1e+95, times 1e+06");
+  h[1] = 1e94;
+  ExpectError([&] { q.SetHessian(View(h, 40, 40), 1); }, GLQ_E_INVALID_ARGUMENT, "not symmetric");
+  EXPECT_EQ(q.GetHessian(after.data(), GLQ_DTYPE_F64, 40), 256);
+  EXPECT_EQ(before, after);
+  // What add_batch adds to counts, whoever it is from.
+  h[1] = 0;
+  q.SetHessian(View(h, 40, 40), 99999);
+  x.assign(40, 1e48);
+  ExpectError([&] { q.AddBatch(View(x, 1, 40)); }, GLQ_E_NOT_FINITE, "x[0, 0] = 1e+48");
+  std::vector<std::byte> saved(q.SavedSize());
+  q.Save(saved.data());
+  Quantizer loaded = Quantizer::Load(saved.data(), saved.size(), pool_.get());
+  ExpectError([&] { loaded.AddBatch(View(x, 1, 40)); }, GLQ_E_NOT_FINITE, "x[0, 0] = 1e+48");
+  q.SetHessian(View(h, 40, 40), 0);
+  q.AddBatch(View(x, 1, 40));
+}
+
+TEST_F(QuantizerInput, HessiansJustBelowTheLimitAreAsGoodAsAny) {
+  const RandomLayer layer(32, 64, 19);
+  for (const ScaleMode mode : {ScaleMode::kSpec, ScaleMode::kSearch}) {
+    Options o = Make(32, 64, 3);
+    o.refine_passes = 1;
+    o.scale_mode = mode;
+    Quantizer q(o, pool_.get());
+    q.AddBatch(layer.Tokens());
+    std::vector<double> h(64 * 64);
+    q.GetHessian(h.data(), GLQ_DTYPE_F64, 64);
+    Result want, got;
+    ASSERT_EQ(q.Run(layer.Weight(), nullptr, nullptr, &want), Outcome::kDone);
+    const double loss = q.report().proxy_loss_relative;
+    for (double& v : h) v = std::ldexp(v, 300);
+    q.SetHessian(View(h, 64, 64), 256);
+    std::vector<std::byte> saved(q.SavedSize());
+    q.Save(saved.data());
+    Quantizer loaded = Quantizer::Load(saved.data(), saved.size(), pool_.get());
+    ASSERT_EQ(loaded.Run(layer.Weight(), nullptr, nullptr, &got), Outcome::kDone);
+    EXPECT_TRUE(SameBytes(want, got));
+    EXPECT_EQ(loaded.report().proxy_loss_relative, loss);
+  }
+}
+
+#if defined(__x86_64__)
+// Calls `f` with floating-point exceptions that kill the process, and subnormals flushed; passes on what it throws.
+template <typename F>
+void WithTraps(F f) {
+  struct Restored {
+    unsigned saved = _mm_getcsr();
+    ~Restored() { _mm_setcsr(saved); }
+  } restored;
+  _mm_setcsr(0x1900 | 0x8040);  // invalid, division by zero and overflow unmasked
+  f();
+}
+
+TEST_F(QuantizerInput, CallersMayTrapFloatingPointExceptions) {
+  const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+  const RandomLayer layer(20, 64, 20);
+  Options bad = Make(20, 64);
+  bad.damping = bad.rho_e8p = std::numeric_limits<double>::signaling_NaN();
+  ExpectError([&] { WithTraps([&] { Quantizer q(bad, pool_.get()); }); }, GLQ_E_NOT_FINITE, "damping");
+  ExpectError([&] { WithTraps([&] { Quantizer::MemoryEstimate(bad, 2); }); }, GLQ_E_NOT_FINITE, "damping");
+
+  Quantizer q(Make(20, 64), pool_.get());
+  std::vector<double> x(3 * 64, 1e-310), h(64 * 64);
+  WithTraps([&] { q.AddBatch(View(x, 3, 64)); });
+  for (const double v : {inf, nan, 1e300}) {
+    x[70] = v;
+    ExpectError([&] { WithTraps([&] { q.AddBatch(View(x, 3, 64)); }); }, GLQ_E_NOT_FINITE, "x[1, 6]");
+    h[65] = v;
+    ExpectError([&] { WithTraps([&] { q.SetHessian(View(h, 64, 64), 2); }); }, GLQ_E_NOT_FINITE, "hessian[1, 1]");
+  }
+  ExpectError([&] { WithTraps([&] { q.SetHessian(View(h, 64, 64), nan); }); }, GLQ_E_INVALID_ARGUMENT, "samples");
+  for (int i = 0; i < 64; ++i) h[i * 65] = 1e60;
+  WithTraps([&] { q.SetHessian(View(h, 64, 64), 2); });
+  std::vector<float> f32(64 * 64);
+  WithTraps([&] { q.GetHessian(f32.data(), GLQ_DTYPE_F32, 64); });
+  RandomLayer broken = layer;
+  broken.w[70] = static_cast<float>(inf);
+  Result r;
+  ExpectError([&] { WithTraps([&] { q.Run(broken.Weight(), nullptr, nullptr, &r); }); }, GLQ_E_NOT_FINITE,
+              "weight[1, 6]");
+  WithTraps([&] { ASSERT_EQ(q.Run(layer.Weight(), nullptr, nullptr, &r), Outcome::kDone); });
+
+  std::vector<uint8_t> state(q.SavedSize());
+  q.Save(state.data());
+  for (const size_t at : {size_t{96}, size_t{104}, size_t{104 + 8 * 65}}) {  // samples, two elements
+    for (const double v : {inf, -inf, nan}) {
+      auto damaged = state;
+      std::memcpy(&damaged[at], &v, 8);
+      const uint64_t sum = Checksum(damaged);
+      std::memcpy(&damaged[damaged.size() - 8], &sum, 8);
+      ExpectError([&] { WithTraps([&] { Quantizer::Load(damaged.data(), damaged.size(), pool_.get()); }); },
+                  GLQ_E_BAD_FILE, "quantizer state");
+    }
+  }
+}
+#endif
+
 TEST_F(QuantizerInput, BadOptions) {
   const auto expect = [&](void (*change)(Options&), glq_status status, const char* text) {
     Options o = Make(64, 64);
@@ -368,33 +511,16 @@ TEST_F(QuantizerInput, HostileStatesAreRejected) {
 
   // An attacker who gets the checksum right: every 4-byte field of the headers takes extreme values. What is accepted
   // has to be a state that can be used.
-  const auto checksum = [](const std::vector<uint8_t>& b) {
-    uint64_t hash = 0xcbf29ce484222325u ^ (b.size() - 8);
-    const auto mix = [&](uint64_t word) {
-      hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-      hash ^= hash >> 32;
-    };
-    size_t at = 0;
-    for (; at + 16 <= b.size(); at += 8) {
-      uint64_t word;
-      std::memcpy(&word, &b[at], 8);
-      mix(word);
-    }
-    uint64_t tail = 0;
-    std::memcpy(&tail, &b[at], b.size() - 8 - at);
-    mix(tail);
-    return hash;
-  };
   uint64_t stored;
   std::memcpy(&stored, good.data() + good.size() - 8, 8);
-  ASSERT_EQ(checksum(good), stored);
+  ASSERT_EQ(Checksum(good), stored);
   const size_t run = 104 + SymmetricTiles::Elements(64) * 8;
   int accepted = 0, rejected = 0;
   for (size_t at = 8; at < run + 56; at += at == 100 ? run - 100 : 4) {
     for (const uint32_t value : {0u, 1u, 5u, 0x7fffffffu, 0xffffffffu, 0x7ff00000u, 0x40000000u}) {
       auto bad = good;
       std::memcpy(&bad[at], &value, 4);
-      const uint64_t fixed = checksum(bad);
+      const uint64_t fixed = Checksum(bad);
       std::memcpy(&bad[bad.size() - 8], &fixed, 8);
       try {
         Quantizer loaded = Quantizer::Load(bad.data(), bad.size(), pool_.get());
