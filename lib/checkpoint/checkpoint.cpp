@@ -46,28 +46,25 @@ void Checkpoint::OpenFile(const std::string& path, LayerSizes& sizes) {
 
 void Checkpoint::OpenIndex(const std::string& path, LayerSizes& sizes) {
   const MappedFile index(path);
-  const std::map<std::string, std::string> map =
+  std::map<std::string, std::string> map =
       ParseIndex(path, std::string_view(reinterpret_cast<const char*>(index.data()), index.size()));
   const std::string directory = path.find('/') == std::string::npos ? "" : path.substr(0, path.rfind('/') + 1);
   std::map<std::string, size_t> expected;  // tensors by file
   for (const auto& [tensor, file] : map) ++expected[file];
   for (const auto& [name, count] : expected) {
     files_.emplace_back(directory + name);
-    size_t found = 0;
+    size_t found = 0;  // these leave the map
     for (TensorEntry& t : Parse(files_.back(), sizes).tensors) {
       const auto at = map.find(t.name);
       if (at == map.end() || at->second != name) continue;
       tensors_.push_back(std::move(t));
+      map.erase(at);
       ++found;
     }
     if (found == count) continue;
-    for (const auto& [tensor, file] : map) {
-      const auto is = [&](const TensorEntry& t) { return t.name == tensor; };
-      if (file == name && std::none_of(tensors_.begin(), tensors_.end(), is)) {
-        throw Error(GLQ_E_BAD_FILE,
-                    "\"" + path + "\": weight_map says that \"" + name + "\" holds " + tensor + ", which it does not");
-      }
-    }
+    const auto missing = std::find_if(map.begin(), map.end(), [&](const auto& entry) { return entry.second == name; });
+    throw Error(GLQ_E_BAD_FILE, "\"" + path + "\": weight_map says that \"" + name + "\" holds " + missing->first +
+                                    ", which it does not");
   }
 }
 

@@ -215,6 +215,33 @@ TEST(Checkpoint, ShardsAreOneCheckpoint) {
   EXPECT_FAILS(glq_checkpoint_open, (dir.path().c_str(), &out), GLQ_E_IO, "absent.safetensors", "No such file");
 }
 
+TEST(Checkpoint, IndexesOfManyTensors) {
+  const TempDir dir;
+  constexpr int64_t kTensors = 20000;
+  std::string header = "{", map;
+  for (int64_t i = 0; i < kTensors; ++i) {
+    const std::string name = "\"t" + std::to_string(100000 + i) + "\"";
+    header += (i ? "," : "") + name + R"(:{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+    map += name + ":\"" + (i % 2 ? "a" : "b") + "\",";
+  }
+  for (const char* name : {"a", "b"}) WriteFile(dir / name, WithHeader(header + "}"));
+  const auto write = [&](const std::string& more) {
+    WriteFile(dir / "model.safetensors.index.json", "{\"weight_map\":{" + map + more + "}}");
+  };
+  write("\"t100000x\":\"b\",\"t100001x\":\"b\"");
+  glq_checkpoint* out = nullptr;
+  EXPECT_FAILS(glq_checkpoint_open, (dir.path().c_str(), &out), GLQ_E_BAD_FILE, "\"b\" holds t100000x, which");
+  map.pop_back();
+  write("");
+  const CheckpointPtr file = Open(dir.path());
+  int64_t count = 0;
+  ASSERT_EQ(glq_checkpoint_tensor_count(file.get(), &count), GLQ_OK);
+  EXPECT_EQ(count, kTensors);
+  const char* name = nullptr;
+  ASSERT_EQ(glq_checkpoint_tensor_name(file.get(), kTensors - 1, &name), GLQ_OK);
+  EXPECT_STREQ(name, "t119999");
+}
+
 TEST(Checkpoint, OtherFormatsAreOrdinaryTensors) {
   StFile f = LayerFile("l", 2);
   f.tensors["emb.Qidxs"] = {"I16", {2, 2}, std::string(8, '\0')};
