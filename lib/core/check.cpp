@@ -169,6 +169,7 @@ void CheckWritable(const ArgName& name, const glq_view& view) {
 }
 
 int64_t NumElements(const glq_view& view) {
+  if (IsEmpty(view)) return 0;
   int64_t n = 1;
   for (int i = 0; i < view.ndim; ++i) n *= view.shape[i];
   return n;
@@ -234,7 +235,8 @@ Range RangeOf(const glq_view& view) {
   int64_t low, high;
   static_cast<void>(Span(view, low, high));
   const uintptr_t begin = data - static_cast<uintptr_t>(-low), end = data + static_cast<uintptr_t>(high);
-  if (view.ndim == 2 && view.strides[0] > 0 && (view.shape[1] == 1 || view.strides[1] == 1)) {
+  // The stride of a single row may be anything.
+  if (view.ndim == 2 && view.shape[0] > 1 && view.strides[0] > 0 && (view.shape[1] == 1 || view.strides[1] == 1)) {
     return {begin, end, view.strides[0] * DtypeSize(view.dtype), view.shape[1] * DtypeSize(view.dtype)};
   }
   return {begin, end, 0, 0};

@@ -59,6 +59,7 @@ void CheckNoSelfOverlap(const ArgName& name, const glq_view& view);
 // Rank 'n' and these extents.
 void CheckShape(const ArgName& name, const glq_view& view, const Extent* extents, int n);
 
+// Of a checked view.
 int64_t NumElements(const glq_view& view);
 bool IsCompact(const glq_view& view);
 Range RangeOf(const glq_view& view);

@@ -14,7 +14,10 @@ void SetCompactStrides(glq_view& view) {
   int64_t stride = 1;
   for (int i = view.ndim - 1; i >= 0; --i) {
     view.strides[i] = stride;
-    stride *= std::max<int64_t>(1, view.shape[i]);
+    // Beside an empty extent nothing else bounds the others.
+    if (__builtin_mul_overflow(stride, std::max<int64_t>(1, view.shape[i]), &stride)) {
+      Fail(GLQ_E_SHAPE, "shape[%d] = %" PRId64 ", expected strides below 2^63", i, view.shape[i]);
+    }
   }
 }
 

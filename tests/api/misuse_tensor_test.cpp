@@ -157,6 +157,44 @@ TEST_F(MisuseTensor, ViewCopy) {
   EXPECT_TRUE(to.Untouched());
 }
 
+TEST_F(MisuseTensor, ExtentsBesideAnEmptyOneAndStridesOfSingleRows) {
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  const int64_t shapes[][3] = {{0, kHuge, kHuge}, {kHuge, kHuge, 0}, {kHuge, 0, kHuge}, {2, 0, INT64_MAX}};
+  for (const auto& shape : shapes) {
+    glq_view v{};
+    v.dtype = GLQ_DTYPE_F32, v.ndim = 3, v.device = {GLQ_DEVICE_CPU, 0};
+    std::copy_n(shape, 3, v.shape);
+    EXPECT_EQ(glq_view_copy(context_.get(), nullptr, &v, &v), GLQ_OK) << LastMessage();
+    glq_tensor* out = bogus_;
+    EXPECT_FAILS(glq_tensor_create, (context_.get(), &v, &out), GLQ_E_SHAPE, "shape[", "strides below 2^63");
+    EXPECT_EQ(out, nullptr);
+    EXPECT_FAILS(glq_tensor_create_copy, (context_.get(), nullptr, &v, &out), GLQ_E_SHAPE, "strides below 2^63");
+    // As many as strides can tell.
+    v.shape[0] = v.shape[1] = 0, v.shape[2] = kHuge;
+    ASSERT_EQ(glq_tensor_create(context_.get(), &v, &out), GLQ_OK) << LastMessage();
+    glq_view made;
+    ASSERT_EQ(glq_tensor_view(out, &made), GLQ_OK);
+    EXPECT_TRUE(made.strides[0] == kHuge && made.strides[1] == kHuge && made.strides[2] == 1);
+    glq_tensor_destroy(out);
+  }
+
+  // Single rows whose stride is anything overlap where their elements do.
+  float row[12] = {1, 2, 3, 4, 5, 6};
+  const int64_t shape[] = {1, 6};
+  glq_view from, to;
+  ASSERT_EQ(glq_view_init(&from, row, GLQ_DTYPE_F32, nullptr, 2, shape), GLQ_OK);
+  ASSERT_EQ(glq_view_init(&to, row + 6, GLQ_DTYPE_F32, nullptr, 2, shape), GLQ_OK);
+  for (const int64_t stride : {int64_t{INT64_MAX}, int64_t{INT64_MIN}, int64_t{12}, int64_t{0}}) {
+    from.strides[0] = to.strides[0] = stride;
+    row[11] = 0;
+    EXPECT_EQ(glq_view_copy(context_.get(), nullptr, &from, &to), GLQ_OK) << LastMessage();
+    EXPECT_EQ(row[11], 6);
+    glq_view near = to;
+    near.data = row + 5;
+    EXPECT_FAILS(glq_view_copy, (context_.get(), nullptr, &from, &near), GLQ_E_ALIASING, "destination");
+  }
+}
+
 TEST_F(MisuseTensor, Create) {
   glq_tensor* out = bogus_;
   EXPECT_FAILS(glq_tensor_create, (context_.get(), &view_, nullptr), GLQ_E_INVALID_ARGUMENT, "tensor = NULL");
