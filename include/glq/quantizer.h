@@ -31,7 +31,8 @@ typedef struct glq_quantizer glq_quantizer;
 
 /** @brief Bits of glq_quantizer_desc::flags. */
 enum glq_quantizer_flag {
-  GLQ_QUANTIZER_POW2 = 1,    /**< Pad both dimensions to powers of two, the layout of old checkpoints. */
+  GLQ_QUANTIZER_POW2 = 1,    /**< Pad both dimensions to powers of two, the layout of old checkpoints. At least 16 rows
+                                  and 64 columns have to come of it: out_features from 9, in_features from 33. */
   GLQ_QUANTIZER_HAS_SEED = 2 /**< Use `seed`; otherwise 42, the seed of existing checkpoints. */
 };
 
@@ -45,17 +46,17 @@ enum glq_quantizer_scale {
 typedef struct glq_quantizer_desc {
   uint32_t struct_size;  /**< `sizeof(glq_quantizer_desc)`. */
   uint32_t flags;        /**< Bits of `GLQ_QUANTIZER_*`. */
-  int64_t in_features;   /**< Columns of W. Required. */
-  int64_t out_features;  /**< Rows of W. Required. */
+  int64_t in_features;   /**< Columns of W, 1 to 1048576. Required. */
+  int64_t out_features;  /**< Rows of W, 1 to 1048576. Required. */
   int32_t bits;          /**< 2 to 8. Required. */
   int32_t refine_passes; /**< Coordinate-descent passes after LDLQ, 0 to 100. */
   int32_t scale_mode;    /**< `GLQ_QUANTIZER_SCALE_*`. */
   uint32_t seed;         /**< Seed of the sign vectors (MT19937), with #GLQ_QUANTIZER_HAS_SEED. */
-  double damping;        /**< Share of the mean diagonal added to the Hessian; 0: 0.01; negative: none. */
+  double damping;        /**< Share of the mean diagonal added to the Hessian; 0: 0.01; negative: none. -1e6 to 1e6. */
   double damping_rht;    /**< The same after its rotation. */
-  double input_scale;    /**< RMS that the rotated weight is scaled to; 0: by `scale_mode`. */
-  double rho_e8p;        /**< Residual scale before an E8P stage; 0: by `scale_mode`. */
-  double rho_e81b;       /**< Residual scale before an E81B stage; 0: by `scale_mode`. */
+  double input_scale;    /**< RMS that the rotated weight is scaled to, 1e-6 to 1e6; 0: by `scale_mode`. */
+  double rho_e8p;        /**< Residual scale before an E8P stage, 1e-6 to 1e6; 0: by `scale_mode`. */
+  double rho_e81b;       /**< Residual scale before an E81B stage, 1e-6 to 1e6; 0: by `scale_mode`. */
 } glq_quantizer_desc;
 
 /** @brief Initialiser for #glq_quantizer_desc. */
@@ -74,7 +75,8 @@ GLQ_API glq_status glq_quantizer_desc_init(glq_quantizer_desc *desc, uint32_t st
  * @param[in] desc The layer.
  * @param[out] bytes The estimate, an upper bound.
  * @threadsafe
- * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_STRUCT_SIZE.
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_STRUCT_SIZE, #GLQ_E_SHAPE (see #GLQ_QUANTIZER_POW2),
+ *         #GLQ_E_NOT_FINITE.
  */
 GLQ_API glq_status glq_quantizer_memory(const glq_quantizer_desc *desc, size_t *bytes) GLQ_NOEXCEPT;
 
@@ -84,29 +86,32 @@ GLQ_API glq_status glq_quantizer_memory(const glq_quantizer_desc *desc, size_t *
  * @param[in] desc The layer.
  * @param[out] quantizer Set to NULL on failure.
  * @threadsafe
- * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_NOT_FINITE,
- *         #GLQ_E_OUT_OF_HOST_MEMORY.
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE,
+ *         #GLQ_E_SHAPE (see #GLQ_QUANTIZER_POW2), #GLQ_E_NOT_FINITE, #GLQ_E_OUT_OF_HOST_MEMORY.
  */
 GLQ_API glq_status glq_quantizer_create(glq_context *context, const glq_quantizer_desc *desc,
                                         glq_quantizer **quantizer) GLQ_NOEXCEPT;
 
 /**
- * @brief Adds x^T x of a batch of activations to the Hessian.
- * @param[in] quantizer A live quantizer, not in the middle of a cancelled run.
- * @param[in] x F16, BF16, F32 or F64 `[tokens, in_features]` on the host, finite.
+ * @brief Adds x^T x of a batch of activations to the Hessian. The report of the last run is lost.
+ * @param[in] quantizer A live quantizer that keeps no run (see glq_quantizer_run()).
+ * @param[in] x F16, BF16, F32 or F64 `[tokens, in_features]` on the host, finite. The largest magnitude of
+ *            each token, squared and summed over all tokens so far, may reach 1e100, which only F64 can exceed.
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
- *         #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE (the Hessian is unchanged), #GLQ_E_WRONG_STATE,
- *         #GLQ_E_OUT_OF_HOST_MEMORY.
+ *         #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE (or too large; the Hessian is unchanged),
+ *         #GLQ_E_WRONG_STATE (a run is kept), #GLQ_E_OUT_OF_HOST_MEMORY.
  */
 GLQ_API glq_status glq_quantizer_add_batch(glq_quantizer *quantizer, const glq_view *x) GLQ_NOEXCEPT;
 
 /**
- * @brief Replaces the Hessian.
- * @param[in] quantizer A live quantizer, not in the middle of a cancelled run.
+ * @brief Replaces the Hessian. The report of the last run is lost.
+ * @param[in] quantizer A live quantizer that keeps no run (see glq_quantizer_run()).
  * @param[in] hessian F32 or F64 `[in_features, in_features]` on the host: symmetric, finite; the mean of x^T x per token.
- * @param[in] samples Tokens it stands for when batches are added to it; at least 0.
+ *            No element times `samples` (unless that is 0) may be beyond 1e100 in magnitude.
+ * @param[in] samples Tokens it stands for when batches are added to it; at least 0, finite. With 0 they replace it.
  * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE, #GLQ_E_LAYOUT,
- *         #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE.
+ *         #GLQ_E_DEVICE_MISMATCH, #GLQ_E_NOT_FINITE (or too large; the Hessian is unchanged),
+ *         #GLQ_E_WRONG_STATE (a run is kept), #GLQ_E_OUT_OF_HOST_MEMORY.
  */
 GLQ_API glq_status glq_quantizer_set_hessian(glq_quantizer *quantizer, const glq_view *hessian, double samples) GLQ_NOEXCEPT;
 
@@ -125,18 +130,20 @@ GLQ_API glq_status glq_quantizer_get_hessian(const glq_quantizer *quantizer, con
  * @brief Told about the progress of a run, on the thread that called glq_quantizer_run().
  * @param user As given to glq_quantizer_run().
  * @param done Work done so far.
- * @param total All work; `done == total` at the end.
- * @param phase Static name of what is being done, such as `"ldlq"`.
- * @return 0 to go on, anything else to stop with #GLQ_E_CANCELLED.
+ * @param total All work; `done == total` in the last call, just before the weight is made.
+ * @param phase Static name of what comes next: `"hessian"`, `"weight"`, `"scales"`, `"ldlq"` or `"finish"`.
+ * @return 0 to go on, anything else to stop with #GLQ_E_CANCELLED, in the last call, too.
  */
 typedef int32_t (*glq_progress_fn)(void *user, int64_t done, int64_t total, const char *phase);
 
 /**
  * @brief Quantizes a weight. Without a Hessian the identity is used.
  *
- * A cancelled run keeps what it did: call again with the same arguments (also after save and load) to
- * go on, with the same bytes as if it had never stopped; or forget it with glq_quantizer_abandon(). After
- * success the quantizer can be run again on another weight with the same Hessian.
+ * A run that is cancelled or fails from `"ldlq"` on is kept, also where it is only the memory of the finished weight
+ * that cannot be had. Call again with the same arguments (also after save and load) to go on, with the same bytes as if
+ * it had never stopped; or forget it with glq_quantizer_abandon(). Cancelled or failed before `"ldlq"`, a new run
+ * leaves nothing behind: the next may be of another weight or Hessian. One that goes on stays kept whenever it is
+ * cancelled. After success the quantizer can be run again on another weight with the same Hessian.
  * @param[in] quantizer A live quantizer.
  * @param[in] stream Used to put the result on a CUDA context's device; complete on return.
  * @param[in] weight F16, BF16, F32 or F64 `[out_features, in_features]` on the host, finite.
@@ -145,23 +152,24 @@ typedef int32_t (*glq_progress_fn)(void *user, int64_t done, int64_t total, cons
  * @param[in] user Passed to `progress`.
  * @param[out] tensor The E8P weight; set to NULL on failure.
  * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
- * @return #GLQ_OK, #GLQ_E_CANCELLED, #GLQ_E_NUMERIC, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE (a cancelled run is
- *         continued with another weight), #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
+ * @return #GLQ_OK, #GLQ_E_CANCELLED, #GLQ_E_NUMERIC, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE (the run that is kept is
+ *         of another weight), #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
- *         #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_OUT_OF_DEVICE_MEMORY, #GLQ_E_CUDA.
+ *         #GLQ_E_OUT_OF_HOST_MEMORY, #GLQ_E_OUT_OF_DEVICE_MEMORY, #GLQ_E_CUDA, #GLQ_E_DEVICE_LOST.
  */
 GLQ_API glq_status glq_quantizer_run(glq_quantizer *quantizer, glq_stream stream, const glq_view *weight, const glq_view *bias,
                                      glq_progress_fn progress, void *user, glq_tensor **tensor) GLQ_NOEXCEPT;
 
 /**
- * @brief Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.
+ * @brief Forgets a run that is kept (see glq_quantizer_run()), so that the next may be of another weight. The Hessian
+ *        stays.
  * @param[in] quantizer A live quantizer.
  * @return #GLQ_OK, also if there is no such run; #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE.
  */
 GLQ_API glq_status glq_quantizer_abandon(glq_quantizer *quantizer) GLQ_NOEXCEPT;
 
 /**
- * @brief Writes the whole state (options, Hessian, a cancelled run's progress) into a buffer.
+ * @brief Writes the whole state (options, Hessian, the progress of a run that is kept) into a buffer.
  * @param[in] quantizer A live quantizer.
  * @param[out] buffer May be NULL if `capacity` is 0.
  * @param[in] capacity Bytes of `buffer`.
@@ -202,7 +210,7 @@ typedef struct glq_quantizer_report {
   double sqnr_db;                           /**< 10 log10(|W|^2 / |W - What|^2) in the original space. */
   double weight_scale;                      /**< `Wscale`. */
   double cum_inv_scale[GLQ_E8P_MAX_STAGES]; /**< sigma of each stage; 0 from `num_stages` on. */
-  double seconds;                           /**< Time spent in glq_quantizer_run(), cancelled parts included. */
+  double seconds;                           /**< Time spent in glq_quantizer_run(), the parts of a kept run included. */
   double samples;                           /**< Tokens behind the Hessian. */
   int32_t damping_retries;                  /**< Extra damping steps the factorisation needed. */
   uint32_t reserved;                        /**< 0. */
@@ -216,7 +224,8 @@ typedef struct glq_quantizer_report {
  * @brief Tells how good the last finished run was.
  * @param[in] quantizer A live quantizer.
  * @param[in,out] report Set `struct_size`; the rest is filled.
- * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_WRONG_STATE (no finished run).
+ * @return #GLQ_OK, #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_STRUCT_SIZE, #GLQ_E_WRONG_STATE (no run has
+ *         finished since the quantizer was made or loaded, its Hessian was changed, or another run was begun).
  */
 GLQ_API glq_status glq_quantizer_get_report(const glq_quantizer *quantizer, glq_quantizer_report *report) GLQ_NOEXCEPT;
 

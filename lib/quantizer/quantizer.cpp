@@ -59,7 +59,7 @@ void CheckOptions(const Options& o) {
   };
   const auto check_damping = [](const char* name, double v) {
     if (!(std::fabs(v) <= 1e6)) {
-      Fail(std::isfinite(v) ? GLQ_E_INVALID_ARGUMENT : GLQ_E_NOT_FINITE, "%s is %g; expected at most 1e6", name, v);
+      Fail(std::isfinite(v) ? GLQ_E_INVALID_ARGUMENT : GLQ_E_NOT_FINITE, "%s is %g; expected -1e6 to 1e6", name, v);
     }
   };
   check_dim("in_features", o.in_features);

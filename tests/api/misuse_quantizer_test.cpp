@@ -135,6 +135,76 @@ TEST_F(QuantizerApi, CancelSaveLoadAndGoOn) {
   }
 }
 
+TEST_F(QuantizerApi, RunsAreKeptFromLdlqOn) {
+  struct Stop {
+    std::string phase;
+  };
+  const auto progress = [](void* user, int64_t done, int64_t total, const char* phase) -> int32_t {
+    const Stop& stop = *static_cast<Stop*>(user);
+    EXPECT_EQ(std::string(phase) == "finish", done == total);
+    return phase == stop.phase;
+  };
+  Array other(weight_);
+  other.as<float>()[0] += 1;
+  const glq_view ov = other.view();
+  glq_tensor* tensor = nullptr;
+  glq_quantizer_report report = GLQ_QUANTIZER_REPORT_INIT;
+  for (const char* phase : {"hessian", "weight", "scales", "ldlq", "finish"}) {
+    SCOPED_TRACE(phase);
+    const QuantizerPtr q = Make(context_.get());
+    Stop stop{phase};
+    EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, progress, &stop, &tensor), GLQ_E_CANCELLED,
+                 "progress returned");
+    EXPECT_EQ(tensor, nullptr);
+    EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_WRONG_STATE, "no run has finished");
+    const bool kept = stop.phase == "ldlq" || stop.phase == "finish";
+    if (kept) {
+      // Also when it is stopped earlier the next time.
+      stop.phase = "hessian";
+      static_cast<void>(glq_quantizer_run(q.get(), nullptr, &w_, nullptr, progress, &stop, &tensor));
+      if (phase == std::string("finish")) {
+        EXPECT_NE(tensor, nullptr);  // there was no Hessian to look at again
+        glq_tensor_destroy(tensor);
+        continue;
+      }
+    }
+    EXPECT_EQ(glq_quantizer_set_hessian(q.get(), &h_, 1), kept ? GLQ_E_WRONG_STATE : GLQ_OK);
+    const glq_status status = glq_quantizer_run(q.get(), nullptr, &ov, nullptr, nullptr, nullptr, &tensor);
+    EXPECT_EQ(status, kept ? GLQ_E_WRONG_STATE : GLQ_OK);
+    glq_tensor_destroy(tensor);
+  }
+}
+
+TEST_F(QuantizerApi, AReportIsOfTheLastRunAndItsHessian) {
+  const QuantizerPtr q = Make(context_.get());
+  glq_quantizer_report report = GLQ_QUANTIZER_REPORT_INIT;
+  const auto run = [&] {
+    glq_tensor* tensor = nullptr;
+    EXPECT_EQ(glq_quantizer_run(q.get(), nullptr, &w_, nullptr, nullptr, nullptr, &tensor), GLQ_OK) << LastMessage();
+    glq_tensor_destroy(tensor);
+    EXPECT_EQ(glq_quantizer_get_report(q.get(), &report), GLQ_OK) << LastMessage();
+  };
+  run();
+  Array x = ArrayOf(golden_, "bd_96x192/x"), nan(weight_);
+  const glq_view xv = x.view(), nv = nan.view();
+  ASSERT_EQ(glq_quantizer_add_batch(q.get(), &xv), GLQ_OK) << LastMessage();
+  EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_WRONG_STATE, "no run has finished");
+  run();
+  ASSERT_EQ(glq_quantizer_set_hessian(q.get(), &h_, 1), GLQ_OK) << LastMessage();
+  EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_WRONG_STATE, "no run has finished");
+  run();
+  // A call that is refused changes nothing.
+  nan.as<float>()[7] = std::numeric_limits<float>::quiet_NaN();
+  glq_tensor* tensor = nullptr;
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &nv, nullptr, nullptr, nullptr, &tensor), GLQ_E_NOT_FINITE,
+               "weight[0, 7]");
+  EXPECT_EQ(glq_quantizer_get_report(q.get(), &report), GLQ_OK) << LastMessage();
+  const auto stop = [](void*, int64_t, int64_t, const char*) -> int32_t { return 1; };
+  EXPECT_FAILS(glq_quantizer_run, (q.get(), nullptr, &w_, nullptr, stop, nullptr, &tensor), GLQ_E_CANCELLED,
+               "progress");
+  EXPECT_FAILS(glq_quantizer_get_report, (q.get(), &report), GLQ_E_WRONG_STATE, "no run has finished");
+}
+
 TEST_F(QuantizerApi, ARunWhoseWeightCannotBeMadeIsKept) {
   struct State {
     bool out_of_memory = false;
@@ -241,6 +311,20 @@ TEST_F(QuantizerApi, Misuse) {
   refused([&](auto& d) { d.input_scale = nan; }, GLQ_E_NOT_FINITE, {"input_scale", "nan"});
   refused([](auto& d) { d.rho_e8p = -1; }, GLQ_E_INVALID_ARGUMENT, {"rho_e8p", "-1"});
   refused([](auto& d) { d.rho_e81b = -1; }, GLQ_E_INVALID_ARGUMENT, {"rho_e81b", "-1"});
+  refused([](auto& d) { d.damping = -1.1e6; }, GLQ_E_INVALID_ARGUMENT, {"damping", "-1.1e+06", "-1e6 to 1e6"});
+  refused([](auto& d) { d.input_scale = 9e-7; }, GLQ_E_INVALID_ARGUMENT, {"input_scale", "1e-6 to 1e6"});
+  refused([](auto& d) { d.rho_e8p = 1.1e6; }, GLQ_E_INVALID_ARGUMENT, {"rho_e8p", "1e-6 to 1e6"});
+  const auto pow2 = [](int64_t out, int64_t in) {
+    return [=](glq_quantizer_desc& d) { d.flags = GLQ_QUANTIZER_POW2, d.out_features = out, d.in_features = in; };
+  };
+  refused(pow2(5, 3), GLQ_E_SHAPE, {"[5, 3]", "[8, 4]", "at least [16, 64]"});
+  refused(pow2(8, 33), GLQ_E_SHAPE, {"[8, 33]"});
+  refused(pow2(9, 32), GLQ_E_SHAPE, {"[9, 32]"});
+  desc = Desc();
+  pow2(9, 33)(desc);
+  desc.damping = -1e6, desc.damping_rht = 1e6, desc.input_scale = 1e-6, desc.rho_e8p = desc.rho_e81b = 1e6;
+  ASSERT_EQ(glq_quantizer_create(context_.get(), &desc, &out), GLQ_OK) << LastMessage();
+  glq_quantizer_destroy(out);
   desc = Desc();
   ASSERT_EQ(glq_quantizer_memory(&desc, &bytes), GLQ_OK);
   EXPECT_GT(bytes, 96u * 192u);

@@ -167,7 +167,7 @@ GLQ_CODEBOOK_E8P: Final = 1
 GLQ_CODEBOOK_E81B: Final = 2
 """8-bit codes for 8 weights: 1 bit per weight; only as the last stage."""
 GLQ_QUANTIZER_POW2: Final = 1
-"""Pad both dimensions to powers of two, the layout of old checkpoints."""
+"""Pad both dimensions to powers of two, the layout of old checkpoints. At least 16 rows and 64 columns have to come of it: out_features from 9, in_features from 33."""
 GLQ_QUANTIZER_HAS_SEED: Final = 2
 """Use `seed`; otherwise 42, the seed of existing checkpoints."""
 GLQ_QUANTIZER_SCALE_SPEC: Final = 0

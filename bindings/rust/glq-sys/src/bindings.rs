@@ -1246,7 +1246,8 @@ const _: () = {
 pub struct glq_quantizer {
     _unused: [u8; 0],
 }
-///Pad both dimensions to powers of two, the layout of old checkpoints.
+/**Pad both dimensions to powers of two, the layout of old checkpoints. At least 16 rows
+and 64 columns have to come of it: out_features from 9, in_features from 33.*/
 pub const GLQ_QUANTIZER_POW2: glq_quantizer_flag = 1;
 ///Use `seed`; otherwise 42, the seed of existing checkpoints.
 pub const GLQ_QUANTIZER_HAS_SEED: glq_quantizer_flag = 2;
@@ -1266,9 +1267,9 @@ pub struct glq_quantizer_desc {
     pub struct_size: u32,
     ///Bits of `GLQ_QUANTIZER_*`.
     pub flags: u32,
-    ///Columns of W. Required.
+    ///Columns of W, 1 to 1048576. Required.
     pub in_features: i64,
-    ///Rows of W. Required.
+    ///Rows of W, 1 to 1048576. Required.
     pub out_features: i64,
     ///2 to 8. Required.
     pub bits: i32,
@@ -1278,15 +1279,15 @@ pub struct glq_quantizer_desc {
     pub scale_mode: i32,
     ///Seed of the sign vectors (MT19937), with GLQ_QUANTIZER_HAS_SEED.
     pub seed: u32,
-    ///Share of the mean diagonal added to the Hessian; 0: 0.01; negative: none.
+    ///Share of the mean diagonal added to the Hessian; 0: 0.01; negative: none. -1e6 to 1e6.
     pub damping: f64,
     ///The same after its rotation.
     pub damping_rht: f64,
-    ///RMS that the rotated weight is scaled to; 0: by `scale_mode`.
+    ///RMS that the rotated weight is scaled to, 1e-6 to 1e6; 0: by `scale_mode`.
     pub input_scale: f64,
-    ///Residual scale before an E8P stage; 0: by `scale_mode`.
+    ///Residual scale before an E8P stage, 1e-6 to 1e6; 0: by `scale_mode`.
     pub rho_e8p: f64,
-    ///Residual scale before an E81B stage; 0: by `scale_mode`.
+    ///Residual scale before an E81B stage, 1e-6 to 1e6; 0: by `scale_mode`.
     pub rho_e81b: f64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -1340,10 +1341,10 @@ const _: () = {
 /**Told about the progress of a run, on the thread that called glq_quantizer_run().
 * `user`: As given to glq_quantizer_run().
 * `done`: Work done so far.
-* `total`: All work; `done == total` at the end.
-* `phase`: Static name of what is being done, such as `"ldlq"`.
+* `total`: All work; `done == total` in the last call, just before the weight is made.
+* `phase`: Static name of what comes next: `"hessian"`, `"weight"`, `"scales"`, `"ldlq"` or `"finish"`.
 
-Returns: 0 to go on, anything else to stop with GLQ_E_CANCELLED.*/
+Returns: 0 to go on, anything else to stop with GLQ_E_CANCELLED, in the last call, too.*/
 pub type glq_progress_fn = ::core::option::Option<
     unsafe extern "C" fn(
         user: *mut ::core::ffi::c_void,
@@ -1370,7 +1371,7 @@ pub struct glq_quantizer_report {
     pub weight_scale: f64,
     ///sigma of each stage; 0 from `num_stages` on.
     pub cum_inv_scale: [f64; 4usize],
-    ///Time spent in glq_quantizer_run(), cancelled parts included.
+    ///Time spent in glq_quantizer_run(), the parts of a kept run included.
     pub seconds: f64,
     ///Tokens behind the Hessian.
     pub samples: f64,
@@ -2295,7 +2296,8 @@ Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.*/
 
 May be called from any thread at any time.
 
-Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.*/
+Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE (see GLQ_QUANTIZER_POW2),
+GLQ_E_NOT_FINITE.*/
     pub fn glq_quantizer_memory(
         desc: *const glq_quantizer_desc,
         bytes: *mut usize,
@@ -2307,31 +2309,34 @@ Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.*/
 
 May be called from any thread at any time.
 
-Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_NOT_FINITE,
-GLQ_E_OUT_OF_HOST_MEMORY.*/
+Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE,
+GLQ_E_SHAPE (see GLQ_QUANTIZER_POW2), GLQ_E_NOT_FINITE, GLQ_E_OUT_OF_HOST_MEMORY.*/
     pub fn glq_quantizer_create(
         context: *mut glq_context,
         desc: *const glq_quantizer_desc,
         quantizer: *mut *mut glq_quantizer,
     ) -> glq_status;
-    /**Adds x^T x of a batch of activations to the Hessian.
-* `quantizer`: A live quantizer, not in the middle of a cancelled run.
-* `x`: F16, BF16, F32 or F64 `[tokens, in_features]` on the host, finite.
+    /**Adds x^T x of a batch of activations to the Hessian. The report of the last run is lost.
+* `quantizer`: A live quantizer that keeps no run (see glq_quantizer_run()).
+* `x`: F16, BF16, F32 or F64 `[tokens, in_features]` on the host, finite. The largest magnitude of
+each token, squared and summed over all tokens so far, may reach 1e100, which only F64 can exceed.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (the Hessian is unchanged), GLQ_E_WRONG_STATE,
-GLQ_E_OUT_OF_HOST_MEMORY.*/
+GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (or too large; the Hessian is unchanged),
+GLQ_E_WRONG_STATE (a run is kept), GLQ_E_OUT_OF_HOST_MEMORY.*/
     pub fn glq_quantizer_add_batch(
         quantizer: *mut glq_quantizer,
         x: *const glq_view,
     ) -> glq_status;
-    /**Replaces the Hessian.
-* `quantizer`: A live quantizer, not in the middle of a cancelled run.
+    /**Replaces the Hessian. The report of the last run is lost.
+* `quantizer`: A live quantizer that keeps no run (see glq_quantizer_run()).
 * `hessian`: F32 or F64 `[in_features, in_features]` on the host: symmetric, finite; the mean of x^T x per token.
-* `samples`: Tokens it stands for when batches are added to it; at least 0.
+No element times `samples` (unless that is 0) may be beyond 1e100 in magnitude.
+* `samples`: Tokens it stands for when batches are added to it; at least 0, finite. With 0 they replace it.
 
 Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE.*/
+GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (or too large; the Hessian is unchanged),
+GLQ_E_WRONG_STATE (a run is kept), GLQ_E_OUT_OF_HOST_MEMORY.*/
     pub fn glq_quantizer_set_hessian(
         quantizer: *mut glq_quantizer,
         hessian: *const glq_view,
@@ -2351,9 +2356,11 @@ GLQ_E_ALIGNMENT, GLQ_E_DEVICE_MISMATCH.*/
     ) -> glq_status;
     /**Quantizes a weight. Without a Hessian the identity is used.
 
-A cancelled run keeps what it did: call again with the same arguments (also after save and load) to
-go on, with the same bytes as if it had never stopped; or forget it with glq_quantizer_abandon(). After
-success the quantizer can be run again on another weight with the same Hessian.
+A run that is cancelled or fails from `"ldlq"` on is kept, also where it is only the memory of the finished weight
+that cannot be had. Call again with the same arguments (also after save and load) to go on, with the same bytes as if
+it had never stopped; or forget it with glq_quantizer_abandon(). Cancelled or failed before `"ldlq"`, a new run
+leaves nothing behind: the next may be of another weight or Hessian. One that goes on stays kept whenever it is
+cancelled. After success the quantizer can be run again on another weight with the same Hessian.
 * `quantizer`: A live quantizer.
 * `stream`: Used to put the result on a CUDA context's device; complete on return.
 * `weight`: F16, BF16, F32 or F64 `[out_features, in_features]` on the host, finite.
@@ -2364,10 +2371,10 @@ success the quantizer can be run again on another weight with the same Hessian.
 
 Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
 
-Returns: GLQ_OK, GLQ_E_CANCELLED, GLQ_E_NUMERIC, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE (a cancelled run is
-continued with another weight), GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
+Returns: GLQ_OK, GLQ_E_CANCELLED, GLQ_E_NUMERIC, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE (the run that is kept is
+of another weight), GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
 GLQ_E_LAYOUT, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED_WHILE_CAPTURING,
-GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.*/
+GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.*/
     pub fn glq_quantizer_run(
         quantizer: *mut glq_quantizer,
         stream: glq_stream,
@@ -2377,12 +2384,13 @@ GLQ_E_OUT_OF_HOST_MEMORY, GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.*/
         user: *mut ::core::ffi::c_void,
         tensor: *mut *mut glq_tensor,
     ) -> glq_status;
-    /**Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.
+    /**Forgets a run that is kept (see glq_quantizer_run()), so that the next may be of another weight. The Hessian
+stays.
 * `quantizer`: A live quantizer.
 
 Returns: GLQ_OK, also if there is no such run; GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.*/
     pub fn glq_quantizer_abandon(quantizer: *mut glq_quantizer) -> glq_status;
-    /**Writes the whole state (options, Hessian, a cancelled run's progress) into a buffer.
+    /**Writes the whole state (options, Hessian, the progress of a run that is kept) into a buffer.
 * `quantizer`: A live quantizer.
 * `buffer`: May be NULL if `capacity` is 0.
 * `capacity`: Bytes of `buffer`.
@@ -2426,7 +2434,8 @@ Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE.*/
 * `quantizer`: A live quantizer.
 * `report`: Set `struct_size`; the rest is filled.
 
-Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_WRONG_STATE (no finished run).*/
+Returns: GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_WRONG_STATE (no run has
+finished since the quantizer was made or loaded, its Hessian was changed, or another run was begun).*/
     pub fn glq_quantizer_get_report(
         quantizer: *const glq_quantizer,
         report: *mut glq_quantizer_report,

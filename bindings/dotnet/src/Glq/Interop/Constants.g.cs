@@ -187,7 +187,8 @@ namespace Glq.Interop
         public const int GLQ_CODEBOOK_E8P = 1;
         /// <summary>8-bit codes for 8 weights: 1 bit per weight; only as the last stage.</summary>
         public const int GLQ_CODEBOOK_E81B = 2;
-        /// <summary>Pad both dimensions to powers of two, the layout of old checkpoints.</summary>
+        /// <summary>Pad both dimensions to powers of two, the layout of old checkpoints. At least 16 rows and 64
+        /// columns have to come of it: out_features from 9, in_features from 33.</summary>
         public const int GLQ_QUANTIZER_POW2 = 1;
         /// <summary>Use <c>seed</c>; otherwise 42, the seed of existing checkpoints.</summary>
         public const int GLQ_QUANTIZER_HAS_SEED = 2;

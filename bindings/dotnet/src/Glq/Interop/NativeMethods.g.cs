@@ -1341,7 +1341,8 @@ namespace Glq.Interop
         /// <summary>Peak host memory of a quantizer of these dimensions, from creation to the end of a run.</summary>
         /// <param name="desc">The layer.</param>
         /// <param name="bytes">The estimate, an upper bound.</param>
-        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE.</returns>
+        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE (see GLQ_QUANTIZER_POW2),
+        /// GLQ_E_NOT_FINITE.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -1359,8 +1360,8 @@ namespace Glq.Interop
         /// <param name="context">Its threads are used, and results are made on its device.</param>
         /// <param name="desc">The layer.</param>
         /// <param name="quantizer">Set to NULL on failure.</param>
-        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_NOT_FINITE,
-        /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
+        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_SHAPE (see
+        /// GLQ_QUANTIZER_POW2), GLQ_E_NOT_FINITE, GLQ_E_OUT_OF_HOST_MEMORY.</returns>
         /// <remarks>Any number of threads may call this at once.</remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
@@ -1383,12 +1384,14 @@ namespace Glq.Interop
         }
 #endif
 
-        /// <summary>Adds x^T x of a batch of activations to the Hessian.</summary>
-        /// <param name="quantizer">A live quantizer, not in the middle of a cancelled run.</param>
-        /// <param name="x">F16, BF16, F32 or F64 <c>[tokens, in_features]</c> on the host, finite.</param>
+        /// <summary>Adds x^T x of a batch of activations to the Hessian. The report of the last run is lost.</summary>
+        /// <param name="quantizer">A live quantizer that keeps no run (see glq_quantizer_run()).</param>
+        /// <param name="x">F16, BF16, F32 or F64 <c>[tokens, in_features]</c> on the host, finite. The largest
+        /// magnitude of each token, squared and summed over all tokens so far, may reach 1e100, which only F64 can
+        /// exceed.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-        /// GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (the Hessian is unchanged), GLQ_E_WRONG_STATE,
-        /// GLQ_E_OUT_OF_HOST_MEMORY.</returns>
+        /// GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (or too large; the Hessian is unchanged), GLQ_E_WRONG_STATE (a run
+        /// is kept), GLQ_E_OUT_OF_HOST_MEMORY.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -1404,13 +1407,16 @@ namespace Glq.Interop
         }
 #endif
 
-        /// <summary>Replaces the Hessian.</summary>
-        /// <param name="quantizer">A live quantizer, not in the middle of a cancelled run.</param>
+        /// <summary>Replaces the Hessian. The report of the last run is lost.</summary>
+        /// <param name="quantizer">A live quantizer that keeps no run (see glq_quantizer_run()).</param>
         /// <param name="hessian">F32 or F64 <c>[in_features, in_features]</c> on the host: symmetric, finite; the mean
-        /// of x^T x per token.</param>
-        /// <param name="samples">Tokens it stands for when batches are added to it; at least 0.</param>
+        /// of x^T x per token. No element times <c>samples</c> (unless that is 0) may be beyond 1e100 in
+        /// magnitude.</param>
+        /// <param name="samples">Tokens it stands for when batches are added to it; at least 0, finite. With 0 they
+        /// replace it.</param>
         /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
-        /// GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE.</returns>
+        /// GLQ_E_DEVICE_MISMATCH, GLQ_E_NOT_FINITE (or too large; the Hessian is unchanged), GLQ_E_WRONG_STATE (a run
+        /// is kept), GLQ_E_OUT_OF_HOST_MEMORY.</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -1459,14 +1465,17 @@ namespace Glq.Interop
         /// <param name="progress">May be NULL.</param>
         /// <param name="user">Passed to <c>progress</c>.</param>
         /// <param name="tensor">The E8P weight; set to NULL on failure.</param>
-        /// <returns>GLQ_OK, GLQ_E_CANCELLED, GLQ_E_NUMERIC, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE (a cancelled run is
-        /// continued with another weight), GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,
-        /// GLQ_E_LAYOUT, GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY,
-        /// GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA.</returns>
-        /// <remarks><para>A cancelled run keeps what it did: call again with the same arguments (also after save and
+        /// <returns>GLQ_OK, GLQ_E_CANCELLED, GLQ_E_NUMERIC, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE (the run that is kept
+        /// is of another weight), GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE, GLQ_E_LAYOUT,
+        /// GLQ_E_DEVICE_MISMATCH, GLQ_E_UNSUPPORTED_WHILE_CAPTURING, GLQ_E_OUT_OF_HOST_MEMORY,
+        /// GLQ_E_OUT_OF_DEVICE_MEMORY, GLQ_E_CUDA, GLQ_E_DEVICE_LOST.</returns>
+        /// <remarks><para>A run that is cancelled or fails from <c>"ldlq"</c> on is kept, also where it is only the
+        /// memory of the finished weight that cannot be had. Call again with the same arguments (also after save and
         /// load) to go on, with the same bytes as if it had never stopped; or forget it with glq_quantizer_abandon().
-        /// After success the quantizer can be run again on another weight with the same Hessian.</para><para>Capture:
-        /// Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para></remarks>
+        /// Cancelled or failed before <c>"ldlq"</c>, a new run leaves nothing behind: the next may be of another weight
+        /// or Hessian. One that goes on stays kept whenever it is cancelled. After success the quantizer can be run
+        /// again on another weight with the same Hessian.</para><para>Capture: Not allowed:
+        /// GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -1489,7 +1498,8 @@ namespace Glq.Interop
         }
 #endif
 
-        /// <summary>Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.</summary>
+        /// <summary>Forgets a run that is kept (see glq_quantizer_run()), so that the next may be of another weight.
+        /// The Hessian stays.</summary>
         /// <param name="quantizer">A live quantizer.</param>
         /// <returns>GLQ_OK, also if there is no such run; GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE.</returns>
 #if NET8_0_OR_GREATER
@@ -1507,7 +1517,8 @@ namespace Glq.Interop
         }
 #endif
 
-        /// <summary>Writes the whole state (options, Hessian, a cancelled run's progress) into a buffer.</summary>
+        /// <summary>Writes the whole state (options, Hessian, the progress of a run that is kept) into a
+        /// buffer.</summary>
         /// <param name="quantizer">A live quantizer.</param>
         /// <param name="buffer">May be NULL if <c>capacity</c> is 0.</param>
         /// <param name="capacity">Bytes of <c>buffer</c>.</param>
@@ -1582,8 +1593,9 @@ namespace Glq.Interop
         /// <summary>Tells how good the last finished run was.</summary>
         /// <param name="quantizer">A live quantizer.</param>
         /// <param name="report">Set <c>struct_size</c>; the rest is filled.</param>
-        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_WRONG_STATE (no finished
-        /// run).</returns>
+        /// <returns>GLQ_OK, GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_STRUCT_SIZE, GLQ_E_WRONG_STATE (no run has
+        /// finished since the quantizer was made or loaded, its Hessian was changed, or another run was
+        /// begun).</returns>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
         [UnmanagedCallConv(CallConvs = new[] { typeof(CallConvCdecl) })]
@@ -2089,9 +2101,10 @@ namespace Glq.Interop
     /// <summary>Told about the progress of a run, on the thread that called glq_quantizer_run().</summary>
     /// <param name="user">As given to glq_quantizer_run().</param>
     /// <param name="done">Work done so far.</param>
-    /// <param name="total">All work; <c>done == total</c> at the end.</param>
-    /// <param name="phase">Static name of what is being done, such as <c>"ldlq"</c>.</param>
-    /// <returns>0 to go on, anything else to stop with GLQ_E_CANCELLED.</returns>
+    /// <param name="total">All work; <c>done == total</c> in the last call, just before the weight is made.</param>
+    /// <param name="phase">Static name of what comes next: <c>"hessian"</c>, <c>"weight"</c>, <c>"scales"</c>,
+    /// <c>"ldlq"</c> or <c>"finish"</c>.</param>
+    /// <returns>0 to go on, anything else to stop with GLQ_E_CANCELLED, in the last call, too.</returns>
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public unsafe delegate int glq_progress_fn(void* user, long done, long total, byte* phase);
 }

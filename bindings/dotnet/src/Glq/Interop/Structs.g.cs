@@ -449,9 +449,9 @@ namespace Glq.Interop
         public uint struct_size;
         /// <summary>Bits of <c>GLQ_QUANTIZER_*</c>.</summary>
         public uint flags;
-        /// <summary>Columns of W. Required.</summary>
+        /// <summary>Columns of W, 1 to 1048576. Required.</summary>
         public long in_features;
-        /// <summary>Rows of W. Required.</summary>
+        /// <summary>Rows of W, 1 to 1048576. Required.</summary>
         public long out_features;
         /// <summary>2 to 8. Required.</summary>
         public int bits;
@@ -461,15 +461,15 @@ namespace Glq.Interop
         public int scale_mode;
         /// <summary>Seed of the sign vectors (MT19937), with GLQ_QUANTIZER_HAS_SEED.</summary>
         public uint seed;
-        /// <summary>Share of the mean diagonal added to the Hessian; 0: 0.01; negative: none.</summary>
+        /// <summary>Share of the mean diagonal added to the Hessian; 0: 0.01; negative: none. -1e6 to 1e6.</summary>
         public double damping;
         /// <summary>The same after its rotation.</summary>
         public double damping_rht;
-        /// <summary>RMS that the rotated weight is scaled to; 0: by <c>scale_mode</c>.</summary>
+        /// <summary>RMS that the rotated weight is scaled to, 1e-6 to 1e6; 0: by <c>scale_mode</c>.</summary>
         public double input_scale;
-        /// <summary>Residual scale before an E8P stage; 0: by <c>scale_mode</c>.</summary>
+        /// <summary>Residual scale before an E8P stage, 1e-6 to 1e6; 0: by <c>scale_mode</c>.</summary>
         public double rho_e8p;
-        /// <summary>Residual scale before an E81B stage; 0: by <c>scale_mode</c>.</summary>
+        /// <summary>Residual scale before an E81B stage, 1e-6 to 1e6; 0: by <c>scale_mode</c>.</summary>
         public double rho_e81b;
     }
 
@@ -491,7 +491,7 @@ namespace Glq.Interop
         public double weight_scale;
         /// <summary>sigma of each stage; 0 from <c>num_stages</c> on.</summary>
         public fixed double cum_inv_scale[4];
-        /// <summary>Time spent in glq_quantizer_run(), cancelled parts included.</summary>
+        /// <summary>Time spent in glq_quantizer_run(), the parts of a kept run included.</summary>
         public double seconds;
         /// <summary>Tokens behind the Hessian.</summary>
         public double samples;
