@@ -151,7 +151,7 @@ typedef int32_t (*glq_progress_fn)(void *user, int64_t done, int64_t total, cons
  * @param[in] progress May be NULL.
  * @param[in] user Passed to `progress`.
  * @param[out] tensor The E8P weight; set to NULL on failure.
- * @capture Not allowed: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+ * @capture Refused: #GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
  * @return #GLQ_OK, #GLQ_E_CANCELLED, #GLQ_E_NUMERIC, #GLQ_E_NOT_FINITE, #GLQ_E_WRONG_STATE (the run that is kept is
  *         of another weight), #GLQ_E_INVALID_ARGUMENT, #GLQ_E_BAD_HANDLE, #GLQ_E_SHAPE, #GLQ_E_DTYPE,
  *         #GLQ_E_LAYOUT, #GLQ_E_DEVICE_MISMATCH, #GLQ_E_UNSUPPORTED_WHILE_CAPTURING,

@@ -145,13 +145,10 @@ Backend::Support Answer(const glq_context& context, glq_op_query query, const Op
   CheckFeatures("in_features", query.in_features, least, most);
   CheckFeatures("out_features", query.out_features, least, most);
   CheckFeatures("max_tokens", query.max_tokens, 0, gemv ? int64_t{GLQ_GEMV_MAX_TOKENS} : kMaxTokens);
-  glq_view typed{};
   if (query.x_dtype == 0) query.x_dtype = rule.x_default;
   if (query.y_dtype == 0) query.y_dtype = rule.y_default;
-  typed.dtype = query.x_dtype;
-  if (rule.x != 0) CheckDtype("query.x", typed, rule.x);
-  typed.dtype = query.y_dtype;
-  CheckDtype("query.y", typed, rule.y);
+  if (rule.x != 0) CheckDtype("query.x_dtype", query.x_dtype, rule.x);
+  CheckDtype("query.y_dtype", query.y_dtype, rule.y);
   return context.backend().OpSupport(
       query, gemv ? e8p::LinearMeta{} : CheckpointMeta(query.in_features, query.out_features, query.bits));
 }

@@ -148,12 +148,21 @@ void CheckView(const ArgName& name, const glq_view* view, Alignment alignment) {
   }
 }
 
-void CheckDtype(const ArgName& name, const glq_view& view, DtypeSet accepted) {
-  if (DtypeBit(view.dtype) & accepted) return;
+namespace {
+
+void CheckDtypeOf(const ArgName& name, const char* field, glq_dtype dtype, DtypeSet accepted) {
+  if (DtypeBit(dtype) & accepted) return;
   const bool one = (accepted & (accepted - 1)) == 0;
-  FailArg(GLQ_E_DTYPE, name, ".dtype = %s, expected %s%s", DtypeText(view.dtype).chars, one ? "" : "one of ",
+  FailArg(GLQ_E_DTYPE, name, "%s = %s, expected %s%s", field, DtypeText(dtype).chars, one ? "" : "one of ",
           SetText(accepted).chars);
 }
+
+}  // namespace
+
+void CheckDtype(const ArgName& name, const glq_view& view, DtypeSet accepted) {
+  CheckDtypeOf(name, ".dtype", view.dtype, accepted);
+}
+void CheckDtype(const ArgName& name, glq_dtype dtype, DtypeSet accepted) { CheckDtypeOf(name, "", dtype, accepted); }
 
 void CheckDevice(const ArgName& name, const glq_view& view, const glq_device& device, bool or_host) {
   if (view.device.type == device.type && view.device.index == device.index) return;

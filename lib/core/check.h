@@ -50,6 +50,8 @@ inline constexpr int64_t kMaxTokens = INT32_MAX;
 // Well formed by itself: rank, extents, strides, type, flags, device, alignment, no overflow.
 void CheckView(const ArgName& name, const glq_view* view, Alignment alignment = Alignment::kElement);
 void CheckDtype(const ArgName& name, const glq_view& view, DtypeSet accepted);
+// `name` is the data type itself.
+void CheckDtype(const ArgName& name, glq_dtype dtype, DtypeSet accepted);
 // On `device`, or (where `or_host`) on the host.
 void CheckDevice(const ArgName& name, const glq_view& view, const glq_device& device, bool or_host);
 void CheckWritable(const ArgName& name, const glq_view& view);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "platform/fork.h"
 #include "quantizer/nearest.h"
 
 namespace glq::quantizer {
@@ -20,54 +21,50 @@ struct RowInfo {
   bool odd[256];  // of the sum of a row's magnitudes
 };
 
-const RowInfo& Rows() {
-  static const RowInfo info = [] {
-    RowInfo r;
-    for (int16_t& x : r.row_of_digits) x = -1;
-    for (int i = 0; i < 256; ++i) {
-      const auto& a = e8p::MagnitudesTimes2()[i];
-      int index = 0, sum = 0;
-      for (int j = 0; j < 8; ++j) {
-        index += (a[j] - 1) / 2 * kPow3[j];
-        sum += a[j];
-      }
-      r.row_of_digits[index] = static_cast<int16_t>(i);
-      r.odd[i] = sum / 2 % 2 != 0;
+RowInfo MakeRows() {
+  RowInfo r;
+  for (int16_t& x : r.row_of_digits) x = -1;
+  for (int i = 0; i < 256; ++i) {
+    const auto& a = e8p::MagnitudesTimes2()[i];
+    int index = 0, sum = 0;
+    for (int j = 0; j < 8; ++j) {
+      index += (a[j] - 1) / 2 * kPow3[j];
+      sum += a[j];
     }
-    return r;
-  }();
-  return info;
+    r.row_of_digits[index] = static_cast<int16_t>(i);
+    r.odd[i] = sum / 2 % 2 != 0;
+  }
+  return r;
 }
+const RowInfo& Rows() { return MadeOnce<MakeRows>(); }
 
 // Unshifted codewords with at most one negative entry among coordinates 0..6, that entry being -1/2, in
 // the order of the codes of odd popcount.
-const std::vector<Candidate>& Candidates() {
-  static const std::vector<Candidate> list = [] {
-    std::vector<Candidate> all;
-    for (int code = 0; code < 65536; ++code) {
-      if (__builtin_parity(code & 255) == 0) continue;
-      int8_t w4[8];
-      e8p::DecodeE8p(static_cast<uint16_t>(code), w4);
-      Candidate c;
-      int negative = 0;
-      bool keep = true;
-      c.norm = 0;
-      for (int j = 0; j < 8; ++j) {
-        c.value[j] = w4[j] / 4.0 + 0.25;
-        c.norm += c.value[j] * c.value[j];
-        if (j < 7 && c.value[j] < 0) {
-          ++negative;
-          keep = keep && c.value[j] == -0.5;
-        }
+std::vector<Candidate> MakeCandidates() {
+  std::vector<Candidate> all;
+  for (int code = 0; code < 65536; ++code) {
+    if (__builtin_parity(code & 255) == 0) continue;
+    int8_t w4[8];
+    e8p::DecodeE8p(static_cast<uint16_t>(code), w4);
+    Candidate c;
+    int negative = 0;
+    bool keep = true;
+    c.norm = 0;
+    for (int j = 0; j < 8; ++j) {
+      c.value[j] = w4[j] / 4.0 + 0.25;
+      c.norm += c.value[j] * c.value[j];
+      if (j < 7 && c.value[j] < 0) {
+        ++negative;
+        keep = keep && c.value[j] == -0.5;
       }
-      if (!keep || negative > 1) continue;
-      c.row = static_cast<uint8_t>(code >> 8);
-      all.push_back(c);
     }
-    return all;
-  }();
-  return list;
+    if (!keep || negative > 1) continue;
+    c.row = static_cast<uint8_t>(code >> 8);
+    all.push_back(c);
+  }
+  return all;
 }
+const std::vector<Candidate>& Candidates() { return MadeOnce<MakeCandidates>(); }
 
 }  // namespace
 
@@ -157,32 +154,34 @@ int64_t PackFromCode(uint16_t code) {
   return digits * 256 + signs + (negative_shift ? kNegativeShift : 0);
 }
 
-const SearchTables& Tables() {
-  static const SearchTables tables = [] {
-    SearchTables t;
-    for (int i = 0; i < 29; ++i) {
-      const auto& a = e8p::MagnitudesTimes2()[227 + i];
-      int n = 0;
-      t.large_mask[i] = 0;
-      for (int j = 0; j < 8; ++j) {
-        if (a[j] == 1) {
-          t.small[i][n++] = j;
-        } else {
-          t.large_mask[i] |= int64_t{1} << j;
-        }
+namespace {
+
+SearchTables MakeTables() {
+  SearchTables t;
+  for (int i = 0; i < 29; ++i) {
+    const auto& a = e8p::MagnitudesTimes2()[227 + i];
+    int n = 0;
+    t.large_mask[i] = 0;
+    for (int j = 0; j < 8; ++j) {
+      if (a[j] == 1) {
+        t.small[i][n++] = j;
+      } else {
+        t.large_mask[i] |= int64_t{1} << j;
       }
     }
-    for (int i = 0; i < 256; ++i) {
-      t.e81b_norm[i] = 0;
-      for (int j = 0; j < 8; ++j) {
-        t.e81b[i][j] = e8p::E81bTimes2()[i][j] / 2.0;
-        t.e81b_norm[i] += t.e81b[i][j] * t.e81b[i][j];
-      }
+  }
+  for (int i = 0; i < 256; ++i) {
+    t.e81b_norm[i] = 0;
+    for (int j = 0; j < 8; ++j) {
+      t.e81b[i][j] = e8p::E81bTimes2()[i][j] / 2.0;
+      t.e81b_norm[i] += t.e81b[i][j] * t.e81b[i][j];
     }
-    return t;
-  }();
-  return tables;
+  }
+  return t;
 }
+}  // namespace
+
+const SearchTables& Tables() { return MadeOnce<MakeTables>(); }
 
 void DecodeBlock(const Chain& chain, int stages, const uint16_t* const* codes, int64_t code_stride, int64_t rows,
                  double* value) {

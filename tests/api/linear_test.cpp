@@ -471,6 +471,7 @@ TEST_F(Linear, SupportAgreesWithTheCall) {
   query.max_tokens = 16, query.x_dtype = GLQ_DTYPE_F16;
   ASSERT_EQ(glq_op_support(context_.get(), &query, &info), GLQ_OK);
   EXPECT_EQ(info.status, GLQ_E_DTYPE);
+  EXPECT_THAT(info.reason, testing::HasSubstr("query.x_dtype = F16, expected BF16"));
   query.op = GLQ_OP_RHT_INPUT, query.bits = 2, query.in_features = (1 << 20) + 1;
   ASSERT_EQ(glq_op_support(context_.get(), &query, &info), GLQ_OK);
   EXPECT_EQ(info.status, GLQ_E_SHAPE);

@@ -90,6 +90,7 @@ TEST_P(QuantizerMemory, PeakIsBelowTheEstimateAndNotFarBelow) {
   pool->For(1000, 1, [](int64_t, int64_t, int) {});
   const double zero[8] = {};
   NearestE8p(zero);
+  Tables();
   const size_t before = in_use;
   peak = before;
   {

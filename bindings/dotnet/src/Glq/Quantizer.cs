@@ -335,7 +335,7 @@ namespace Glq
             }
         }
 
-        /// <summary>Forgets a cancelled run, so that the next may be of another weight. The Hessian stays.</summary>
+        /// <summary>Forgets a run that was cancelled or failed, so that the next may be of another weight. The Hessian stays.</summary>
         public void Abandon()
         {
             using (Enter())
@@ -344,7 +344,7 @@ namespace Glq
             }
         }
 
-        /// <summary>The whole state: options, Hessian, a cancelled run's progress.</summary>
+        /// <summary>The whole state: options, Hessian, the progress of a cancelled or failed run.</summary>
         public byte[] Save()
         {
             using (Enter())

@@ -220,9 +220,7 @@ class Quantizer:
             status = self._lib.glq_quantizer_run(self._handle, pointer, matrix._c,
                                                  ffi.NULL if vector is None else vector._c, function, user, out)
             if watcher is not None and watcher.error is not None:
-                if status == c.GLQ_OK:  # raised at the very end: the result is not wanted any more
-                    self._lib.glq_tensor_destroy(out[0])
-                raise watcher.error
+                raise watcher.error  # the run was cancelled by that
             check(status)
         finally:
             if watcher is not None:
@@ -230,7 +228,7 @@ class Quantizer:
         return Tensor(self.context, out[0])
 
     def abandon(self) -> None:
-        """Forgets a cancelled run, so that the next may be of another weight. The Hessian stays."""
+        """Forgets a run that was cancelled or failed, so that the next may be of another weight. The Hessian stays."""
         check(self._lib.glq_quantizer_abandon(self._handle))
 
     def report(self) -> QuantizerReport:
@@ -243,7 +241,7 @@ class Quantizer:
         )
 
     def save(self) -> bytes:
-        """The whole state: options, Hessian, and what a cancelled run did."""
+        """The whole state: options, Hessian, and what a cancelled or failed run did."""
         needed = ffi.new("size_t *")
         check(self._lib.glq_quantizer_save(self._handle, ffi.NULL, 0, needed))
         buffer = bytearray(needed[0])

@@ -2369,7 +2369,7 @@ cancelled. After success the quantizer can be run again on another weight with t
 * `user`: Passed to `progress`.
 * `tensor`: The E8P weight; set to NULL on failure.
 
-Capture: Not allowed: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
+Capture: Refused: GLQ_E_UNSUPPORTED_WHILE_CAPTURING.
 
 Returns: GLQ_OK, GLQ_E_CANCELLED, GLQ_E_NUMERIC, GLQ_E_NOT_FINITE, GLQ_E_WRONG_STATE (the run that is kept is
 of another weight), GLQ_E_INVALID_ARGUMENT, GLQ_E_BAD_HANDLE, GLQ_E_SHAPE, GLQ_E_DTYPE,

@@ -271,7 +271,6 @@ impl Quantizer {
                 &mut raw,
             )
         };
-        // A run that panicked in its last report may have succeeded all the same.
         // SAFETY: a reference of its own, if any.
         let result = check(self.api, status).and_then(|()| unsafe { Tensor::from_raw(self.api, raw) });
         match running.panic {
@@ -280,13 +279,13 @@ impl Quantizer {
         }
     }
 
-    /// Forgets a cancelled run. The Hessian stays.
+    /// Forgets a run that was cancelled or failed. The Hessian stays.
     pub fn abandon(&mut self) -> Result<()> {
         // SAFETY: live handle, used by one call at a time.
         check(self.api, unsafe { (self.api.glq_quantizer_abandon)(self.raw.as_ptr()) })
     }
 
-    /// The whole state: options, Hessian, a cancelled run's progress.
+    /// The whole state: options, Hessian, the progress of a cancelled or failed run.
     pub fn save(&self) -> Result<Vec<u8>> {
         let mut needed = 0;
         // SAFETY: live handle; NULL with capacity 0 asks for the size.

@@ -1474,7 +1474,7 @@ namespace Glq.Interop
         /// load) to go on, with the same bytes as if it had never stopped; or forget it with glq_quantizer_abandon().
         /// Cancelled or failed before <c>"ldlq"</c>, a new run leaves nothing behind: the next may be of another weight
         /// or Hessian. One that goes on stays kept whenever it is cancelled. After success the quantizer can be run
-        /// again on another weight with the same Hessian.</para><para>Capture: Not allowed:
+        /// again on another weight with the same Hessian.</para><para>Capture: Refused:
         /// GLQ_E_UNSUPPORTED_WHILE_CAPTURING.</para></remarks>
 #if NET8_0_OR_GREATER
         [LibraryImport(Library)]
