@@ -64,6 +64,24 @@ fn span(shape: &[usize], strides: &[usize]) -> Option<usize> {
         .try_fold(1usize, |sum, (extent, stride)| sum.checked_add((extent - 1).checked_mul(*stride)?))
 }
 
+/// Whether no two elements of a matrix share memory, as the library asks it of an output.
+fn is_injective(raw: &sys::glq_view) -> bool {
+    let (rows, columns) = ((raw.shape[0], raw.strides[0]), (raw.shape[1], raw.strides[1]));
+    if rows.0 == 0 || columns.0 == 0 {
+        return true;
+    }
+    // The stride of an extent of 1 may be anything. The larger of two must step over all that the smaller one reaches.
+    let step = |(extent, stride): (i64, i64)| (extent > 1).then(|| (stride.unsigned_abs(), extent as u64));
+    match (step(rows), step(columns)) {
+        (Some(a), Some(b)) => {
+            let ((small, extent), (large, _)) = (a.min(b), a.max(b));
+            small > 0 && (extent - 1).checked_mul(small).is_some_and(|reach| large > reach)
+        }
+        (Some((stride, _)), None) | (None, Some((stride, _))) => stride > 0,
+        (None, None) => true,
+    }
+}
+
 pub(crate) fn raw_view(
     function: &str,
     data: *mut c_void,
@@ -269,7 +287,7 @@ impl<'a> ViewMut<'a> {
         View { raw: self.raw, memory: PhantomData }
     }
 
-    /// Splits a matrix after `at` columns, such as for the outputs of a group.
+    /// Splits a matrix after `at` columns, such as for the outputs of a group. No two elements may share memory.
     pub fn split_columns(self, at: usize) -> Result<(ViewMut<'a>, ViewMut<'a>)> {
         let function = "ViewMut::split_columns";
         if self.ndim() != 2 {
@@ -280,6 +298,11 @@ impl<'a> ViewMut<'a> {
             .ok()
             .filter(|&at| at <= columns)
             .ok_or_else(|| Error::shape(function, format!("{at} is not within the {columns} columns")))?;
+        // Else an element of one half could be one of the other.
+        if !is_injective(&self.raw) {
+            let message = format!("the elements overlap: strides {:?} of {self:?}", &self.raw.strides[..2]);
+            return Err(Error::found(Status::LAYOUT, function, message));
+        }
         let (mut left, mut right) = (self.raw, self.raw);
         left.shape[1] = at;
         right.shape[1] = columns - at;

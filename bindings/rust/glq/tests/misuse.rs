@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use common::make;
 use glq::{
-    ops, Checkpoint, Codebook, Context, DType, Device, Error, LogLevel, NativeCode, Quantizer, Status, Stream, Tensor,
-    View, ViewMut, Workspace,
+    ops, sys, Checkpoint, Codebook, Context, DType, Device, Error, LogLevel, NativeCode, Quantizer, Status, Stream,
+    Tensor, View, ViewMut, Workspace,
 };
 
 fn workspace(ctx: &Context, weight: &Tensor<'_>) -> Workspace<'static> {
@@ -68,6 +68,69 @@ fn views_that_do_not_fit_their_slice() {
     assert_error(&View::strided(&x, &[2, 2], &[usize::MAX, 1]).unwrap_err(), Status::SHAPE, &[]);
     assert_error(&View::strided(&x, &[2, 2], &[1]).unwrap_err(), Status::SHAPE, &[]);
     assert_error(&ViewMut::new(&mut x, &[3, 4]).unwrap().split_columns(5).unwrap_err(), Status::SHAPE, &["5", "4"]);
+}
+
+#[test]
+fn halves_of_a_matrix_do_not_overlap() {
+    let mut x: Vec<f32> = (0..12).map(|number| number as f32).collect();
+    // Overlapping rows, one row many times, one column many times; in either order of the strides.
+    let overlapping = [([11, 2], [1, 1]), ([2, 4], [3, 1]), ([4, 2], [1, 3]), ([4, 3], [0, 1]), ([4, 3], [3, 0])];
+    let overlapping = overlapping.into_iter().chain([([3, 1], [0, 1]), ([1, 3], [1, 0])]);
+    for (shape, strides) in overlapping {
+        for at in [0, 1, shape[1]] {
+            let error = ViewMut::strided(&mut x, &shape, &strides).unwrap().split_columns(at).unwrap_err();
+            assert_error(&error, Status::LAYOUT, &["ViewMut::split_columns", "overlap"]);
+        }
+    }
+    // A tensor has the strides of what it borrowed.
+    let ctx = Context::cpu().unwrap();
+    let view = ViewMut::strided(&mut x, &[11, 2], &[1, 1]).unwrap();
+    let mut borrowed = Tensor::borrow_mut(&ctx, view).unwrap();
+    assert_error(&borrowed.view_mut().unwrap().split_columns(1).unwrap_err(), Status::LAYOUT, &["overlap"]);
+    drop(borrowed);
+    // Strides that no slice has, but an array of DLPack may have.
+    let split = |strides: [i64; 2]| {
+        let mut memory = vec![0f32; 12];
+        let mut raw = *ViewMut::new(&mut memory, &[3, 4]).unwrap().as_raw();
+        raw.strides[..2].copy_from_slice(&strides);
+        let first = 2 * (-strides[0]).max(0) + 3 * (-strides[1]).max(0);
+        // SAFETY: all elements are in the vector, which lives longer than the tensors.
+        unsafe {
+            raw.data = raw.data.cast::<f32>().offset(first as isize).cast();
+            let (api, mut handle, mut managed) = (sys::api().unwrap(), std::ptr::null_mut(), std::ptr::null_mut());
+            let borrow = api.glq_tensor_borrow;
+            assert_eq!(borrow(ctx.as_raw(), &raw, None, std::ptr::null_mut(), &mut handle), sys::GLQ_OK);
+            assert_eq!((api.glq_tensor_export_dlpack)(handle, &mut managed), sys::GLQ_OK);
+            (api.glq_tensor_destroy)(handle);
+            let mut tensor = Tensor::import_dlpack(&ctx, managed).unwrap();
+            let halves = tensor.view_mut().unwrap().split_columns(1);
+            halves.map(|(left, right)| right.as_raw().data as i64 - left.as_raw().data as i64)
+        }
+    };
+    for strides in [[-4, 1], [4, -1], [-4, -1], [-1, -3], [1, -3]] {
+        assert_eq!(split(strides).unwrap(), 4 * strides[1]);
+    }
+    for strides in [[-3, 1], [3, -1], [-3, -1], [-1, -2], [-1, 1], [0, -1]] {
+        assert_error(&split(strides).unwrap_err(), Status::LAYOUT, &["overlap"]);
+    }
+
+    let accepted = [
+        ([3, 4], [4, 1]),
+        ([2, 4], [5, 1]),
+        ([3, 4], [1, 3]),
+        ([3, 2], [4, 2]),
+        ([1, 4], [0, 1]),
+        ([1, 4], [1, 3]),
+        ([4, 1], [1, 0]),
+        ([0, 4], [0, 0]),
+        ([4, 0], [0, 0]),
+    ];
+    for (shape, strides) in accepted {
+        for at in 0..=shape[1] {
+            let (left, right) = ViewMut::strided(&mut x, &shape, &strides).unwrap().split_columns(at).unwrap();
+            assert_eq!((left.len(), right.len()), (shape[0] * at, shape[0] * (shape[1] - at)));
+        }
+    }
 }
 
 #[test]
