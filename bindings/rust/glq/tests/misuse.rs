@@ -321,3 +321,41 @@ fn panic_and_cancellation_in_a_run() {
     assert_eq!(common::linear(&ctx, &weight, &x, DType::F32), common::linear(&ctx, &fresh, &x, DType::F32));
     assert!(resumed.report().unwrap().sqnr_db > 5.0);
 }
+
+#[test]
+fn panic_in_the_last_report_leaves_nothing_behind() {
+    struct Payload(Arc<AtomicUsize>);
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let ctx = Context::builder().threads(1).build().unwrap();
+    let held = || ctx.info().unwrap().host_bytes;
+    let before = held();
+    let w: Vec<f32> = (0..16 * 64).map(|index| ((index * 37 % 101) as f32 - 50.0) / 50.0).collect();
+    let w = View::new(&w, &[16, 64]).unwrap();
+    let mut quantizer = Quantizer::builder(64, 16, 2).build(&ctx).unwrap();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    for round in 1..=3 {
+        let payload = catch_unwind(AssertUnwindSafe(|| {
+            quantizer.run_with_progress(Stream::DEFAULT, &w, None, |progress| {
+                if progress.done == progress.total {
+                    std::panic::panic_any(Payload(dropped.clone()));
+                }
+                ControlFlow::Continue(())
+            })
+        }));
+        let payload = payload.unwrap_err();
+        assert!(payload.is::<Payload>());
+        assert_eq!(dropped.load(Ordering::SeqCst), round - 1);
+        drop(payload);
+        assert_eq!(dropped.load(Ordering::SeqCst), round);
+    }
+    let made = quantizer.run(Stream::DEFAULT, &w, None).unwrap();
+    assert_eq!(made.e8p_info().unwrap().bits, 2);
+    drop(quantizer);
+    assert!(held() > before);
+    drop(made);
+    assert_eq!(held(), before);
+}
