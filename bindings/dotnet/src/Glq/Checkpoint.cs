@@ -103,7 +103,7 @@ namespace Glq
                     GlqException.Check(name(Handle, i, &text));
                     names[i] = Utf8.Read(text);
                 }
-                return names;
+                return Array.AsReadOnly(names);
             }
         }
     }

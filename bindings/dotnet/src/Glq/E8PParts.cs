@@ -7,11 +7,14 @@ namespace Glq
     /// device.</summary>
     public sealed class E8PPart
     {
+        // Nobody else's, so that it stays what was checked.
+        private readonly long[] shape;
+
         private E8PPart(Array array, DType type, long[] shape, Tensor tensor)
         {
             Array = array;
             DType = type;
-            Shape = shape;
+            this.shape = shape;
             Tensor = tensor;
         }
 
@@ -25,7 +28,9 @@ namespace Glq
         public DType DType { get; }
 
         /// <summary>The extents.</summary>
-        public long[] Shape { get; }
+        public long[] Shape => (long[])shape.Clone();
+
+        internal int Rank => shape.Length;
 
         /// <summary>A vector.</summary>
         public static implicit operator E8PPart(Half[] array) => FromArray(array);
@@ -63,17 +68,13 @@ namespace Glq
                     shape[i] = array.GetLength(i);
                 }
             }
-            long count = 1;
-            foreach (long extent in shape)
+            else
             {
-                count = extent < 0 ? long.MaxValue : checked(count * extent);
+                shape = (long[])shape.Clone();
             }
-            if (count > array.LongLength)
-            {
-                throw new GlqArgumentException(
-                    Status.Shape, "the shape needs " + count + " elements; the array has " + array.LongLength);
-            }
-            return new E8PPart(array, DTypes.Of(array.GetType().GetElementType()), shape, null);
+            DType type = DTypes.Of(array.GetType().GetElementType());
+            View.Describe(type, shape, array.LongLength);
+            return new E8PPart(array, type, shape, null);
         }
     }
 
@@ -143,7 +144,7 @@ namespace Glq
         internal E8PPart Shaped(E8PStage stage)
         {
             E8PPart part = stage.Indices;
-            if (part == null || part.Array == null || part.Shape.Length != 1 || PaddedIn == 0 || PaddedOut == 0)
+            if (part == null || part.Array == null || part.Rank != 1 || PaddedIn == 0 || PaddedOut == 0)
             {
                 return part;
             }

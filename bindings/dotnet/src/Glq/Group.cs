@@ -22,7 +22,7 @@ namespace Glq
         }
 
         /// <summary>The weights.</summary>
-        public IReadOnlyList<Tensor> Weights => weights;
+        public IReadOnlyList<Tensor> Weights => Array.AsReadOnly(weights);
 
         /// <summary>Workspace that the group needs for up to so many rows.</summary>
         public long Workspace(long maxTokens, MathMode math = MathMode.Exact)
@@ -87,10 +87,11 @@ namespace Glq
                 var views = (glq_view*)scope.Alloc(y.Length * sizeof(glq_view));
                 for (int i = 0; i < y.Length; ++i)
                 {
-                    if (y[i] != null)
+                    Tensor output = y[i];
+                    if (output != null)
                     {
-                        scope.Hold(y[i].Handle);
-                        GlqException.Check(NativeMethods.glq_tensor_view(y[i].Handle, &views[i]));
+                        scope.Hold(output.Handle);
+                        GlqException.Check(NativeMethods.glq_tensor_view(output.Handle, &views[i]));
                     }
                 }
                 Run(x, views, y.Length, workspace, stream, math);

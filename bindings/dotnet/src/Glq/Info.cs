@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using Glq.Interop;
 
@@ -182,8 +183,8 @@ namespace Glq
                 scales[stage] = info.cum_inv_scale[stage];
                 codebooks[stage] = (Codebook)info.codebook[stage];
             }
-            CumInvScale = scales;
-            Codebooks = codebooks;
+            CumInvScale = Array.AsReadOnly(scales);
+            Codebooks = Array.AsReadOnly(codebooks);
             HasSv = info.has_sv != 0;
             HasSu = info.has_su != 0;
             BiasDType = (DType)info.bias_dtype;
@@ -237,14 +238,14 @@ namespace Glq
         /// <summary>Bytes of all packed codes.</summary>
         public long PackedBytes => PaddedIn * PaddedOut * Bits / 8;
 
-        private static long[] Copy(long* from, int count)
+        private static IReadOnlyList<long> Copy(long* from, int count)
         {
             var to = new long[count];
             for (int i = 0; i < count; ++i)
             {
                 to[i] = from[i];
             }
-            return to;
+            return Array.AsReadOnly(to);
         }
     }
 }

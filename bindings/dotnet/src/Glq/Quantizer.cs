@@ -140,7 +140,7 @@ namespace Glq
             {
                 scales[i] = report.cum_inv_scale[i];
             }
-            CumInvScale = scales;
+            CumInvScale = Array.AsReadOnly(scales);
         }
 
         /// <summary>Mean over padded rows of d H d^T, d the error in the rotated space.</summary>

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using Glq.Interop;
 
 namespace Glq
@@ -16,6 +17,10 @@ namespace Glq
             {
                 throw new ArgumentNullException(nameof(parts));
             }
+            // Read once: whatever another thread does to the parts, sizes and memory belong together.
+            var stages = new List<E8PStage>(parts.Stages).ToArray();
+            var inBlocks = (long[])parts.InBlocks?.Clone();
+            var outBlocks = (long[])parts.OutBlocks?.Clone();
             using (var scope = new NativeScope())
             {
                 var desc = new glq_e8p_desc { struct_size = (uint)sizeof(glq_e8p_desc) };
@@ -24,25 +29,24 @@ namespace Glq
                 desc.padded_in = parts.PaddedIn;
                 desc.padded_out = parts.PaddedOut;
                 desc.weight_scale = parts.WeightScale;
-                desc.num_stages = parts.Stages.Count;
-                desc.stages = (glq_e8p_stage*)scope.Alloc(parts.Stages.Count * sizeof(glq_e8p_stage));
-                for (int i = 0; i < parts.Stages.Count; ++i)
+                desc.num_stages = stages.Length;
+                desc.stages = (glq_e8p_stage*)scope.Alloc(stages.Length * sizeof(glq_e8p_stage));
+                for (int i = 0; i < stages.Length; ++i)
                 {
-                    E8PStage stage = parts.Stages[i];
-                    glq_view* indices = scope.View(parts.Shaped(stage));
-                    desc.stages[i].codebook = (int)stage.Codebook;
-                    desc.stages[i].cum_inv_scale = stage.CumInvScale;
+                    glq_view* indices = scope.View(parts.Shaped(stages[i]));
+                    desc.stages[i].codebook = (int)stages[i].Codebook;
+                    desc.stages[i].cum_inv_scale = stages[i].CumInvScale;
                     desc.stages[i].indices = indices != null ? *indices : default;
                 }
-                if (parts.InBlocks != null)
+                if (inBlocks != null)
                 {
-                    desc.in_blocks = (long*)scope.Pin(parts.InBlocks);
-                    desc.num_in_blocks = parts.InBlocks.Length;
+                    desc.in_blocks = (long*)scope.Pin(inBlocks);
+                    desc.num_in_blocks = inBlocks.Length;
                 }
-                if (parts.OutBlocks != null)
+                if (outBlocks != null)
                 {
-                    desc.out_blocks = (long*)scope.Pin(parts.OutBlocks);
-                    desc.num_out_blocks = parts.OutBlocks.Length;
+                    desc.out_blocks = (long*)scope.Pin(outBlocks);
+                    desc.num_out_blocks = outBlocks.Length;
                 }
                 desc.sv = scope.View(parts.Sv);
                 desc.su = scope.View(parts.Su);
@@ -98,7 +102,7 @@ namespace Glq
                                                                      out TensorHandle handle), handle);
         }
 
-        private static long[] ToArray(System.Collections.Generic.IReadOnlyList<long> list)
+        private static long[] ToArray(IReadOnlyList<long> list)
         {
             var array = new long[list.Count];
             for (int i = 0; i < array.Length; ++i)

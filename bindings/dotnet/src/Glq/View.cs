@@ -312,7 +312,7 @@ namespace Glq
         }
 
         /// <summary>A compact C struct for memory of so many elements; without a shape it is one row of them.</summary>
-        private static glq_view Describe(DType type, long[] shape, long available)
+        internal static glq_view Describe(DType type, long[] shape, long available)
         {
             if (shape == null || shape.Length == 0)
             {

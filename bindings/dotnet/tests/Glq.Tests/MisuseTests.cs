@@ -177,6 +177,48 @@ namespace Glq.Tests
         }
 
         [Fact]
+        public void PartKeepsTheShapeThatWasChecked()
+        {
+            var shape = new long[] { 1 };
+            E8PPart part = E8PPart.FromArray(new Half[1], shape);
+            shape[0] = 192;
+            part.Shape[0] = 192;
+            Assert.Equal(new long[] { 1 }, part.Shape);
+            Fails(Status.Shape, () => Make(parts => parts.Sv = part), "192");
+            using (Tensor dense = Tensor.CopyOf(Fixture.Context, new float[2, 3]))
+            {
+                part = dense;
+                part.Shape[0] = 4;
+                Assert.Equal(new long[] { 2, 3 }, part.Shape);
+            }
+            Fails(Status.Shape, () => E8PPart.FromArray(new Half[1], 2), "2", "1");
+            Fails(Status.Shape, () => E8PPart.FromArray(new Half[1], -1, 0), "-1");
+            Fails(Status.Shape, () => E8PPart.FromArray(new Half[1], long.MaxValue, 2));
+            Fails(Status.Shape, () => E8PPart.FromArray(new Half[1], 1, 1, 1, 1, 1), "5 dimensions");
+        }
+
+        [Fact]
+        public void WhatObjectsTellOfThemselvesCannotBeChanged()
+        {
+            Assert.False(weight.E8P.InBlocks is long[]);
+            Assert.False(weight.E8P.OutBlocks is long[]);
+            Assert.False(weight.E8P.Codebooks is Codebook[]);
+            Assert.False(weight.E8P.CumInvScale is double[]);
+            var tensors = new[] { weight };
+            var group = new Group(tensors);
+            tensors[0] = null;
+            Assert.True(ReferenceEquals(weight, group.Weights[0]));
+            Assert.False(group.Weights is Tensor[]);
+            weight.Shape[0] = 1;
+            Assert.Equal(new long[] { 40, 100 }, weight.Shape);
+            using (Checkpoint file = Checkpoint.Open(Path.Combine(Golden.Folder, "ckpt_e8p_blockdiag")))
+            {
+                Assert.False(file.LayerNames is string[]);
+                Assert.False(file.TensorNames is string[]);
+            }
+        }
+
+        [Fact]
         public void Contexts()
         {
             Fails(Status.InvalidArgument, () => new Context("tpu"), "tpu");
