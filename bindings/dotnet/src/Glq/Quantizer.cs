@@ -316,16 +316,7 @@ namespace Glq
                         int status = NativeMethods.glq_quantizer_run(
                             Handle, stream.Handle, &nativeWeight, bias.DType == DType.None ? null : &nativeBias,
                             Callbacks.Progress, user, out TensorHandle handle);
-                        if (status == Constants.GLQ_OK)
-                        {
-                            return new Tensor(Context, handle);
-                        }
-                        GlqException error = GlqException.Last(status);
-                        handle.Dispose();
-                        run.Error?.Throw();
-                        throw status == Constants.GLQ_E_CANCELLED
-                            ? new OperationCanceledException(error.Message, error, cancellationToken)
-                            : (Exception)error;
+                        return Outcome(Context, status, handle, run);
                     }
                 }
             }
@@ -375,6 +366,22 @@ namespace Glq
         public void Dispose()
         {
             Handle.Dispose();
+        }
+
+        /// <summary>The weight that a run made, or what it throws. What the receiver threw comes first, whatever the
+        /// status is.</summary>
+        internal static Tensor Outcome(Context context, int status, TensorHandle handle, Callbacks.Run run)
+        {
+            if (status == Constants.GLQ_OK && run.Error == null)
+            {
+                return new Tensor(context, handle);
+            }
+            GlqException error = status == Constants.GLQ_OK ? null : GlqException.Last(status);
+            handle.Dispose();
+            run.Error?.Throw();
+            throw status == Constants.GLQ_E_CANCELLED
+                ? new OperationCanceledException(error.Message, error, run.Token)
+                : (Exception)error;
         }
 
         private static QuantizerHandle Made(int status, QuantizerHandle handle)

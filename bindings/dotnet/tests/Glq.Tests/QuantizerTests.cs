@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.ExceptionServices;
 using System.Threading;
+using Glq.Interop;
 using Xunit;
 
 namespace Glq.Tests
@@ -86,10 +88,73 @@ namespace Glq.Tests
         }
 
         [Fact]
+        public void WhatTheReceiverThrowsAtTheLastReportComesOutToo()
+        {
+            using (var context = new Context(new ContextOptions { Threads = 1 }))
+            {
+                long before = context.GetInfo().HostBytes;
+                using (var own = new Quantizer(context, new QuantizerOptions(Columns, Rows, 2)))
+                using (var source = new CancellationTokenSource())
+                {
+                    for (int round = 0; round < 2; ++round)
+                    {
+                        var caught = Assert.Throws<FormatException>(
+                            () => own.Run(View.Of(weight, Rows, Columns), new Receiver(FailAtTheEnd)));
+                        Assert.Contains(nameof(FailAtTheEnd), caught.StackTrace);
+                    }
+                    var receiver = new Receiver(report => CancelAtTheEnd(report, source));
+                    Assert.Throws<OperationCanceledException>(
+                        () => own.Run(View.Of(weight, Rows, Columns), receiver, source.Token));
+                    own.Run(View.Of(weight, Rows, Columns)).Dispose();
+                }
+                Assert.Equal(before, context.GetInfo().HostBytes);
+            }
+        }
+
+        [Fact]
+        public void WhatTheReceiverThrewIsThrownWhateverTheStatus()
+        {
+            foreach (int status in new[] { Constants.GLQ_OK, Constants.GLQ_E_CANCELLED })
+            {
+                // The library stops the run of such a report, so the two only come together if it did not.
+                Tensor made = Tensor.CopyOf(Fixture.Context, new float[4]);
+                var run = new Callbacks.Run();
+                try
+                {
+                    FailAtTheEnd(new QuantizerProgress(1, 1, "made"));
+                }
+                catch (FormatException error)
+                {
+                    run.Error = ExceptionDispatchInfo.Capture(error);
+                }
+                var caught = Assert.Throws<FormatException>(
+                    () => Quantizer.Outcome(Fixture.Context, status, made.Handle, run));
+                Assert.Contains(nameof(FailAtTheEnd), caught.StackTrace);
+                Assert.True(made.Handle.IsClosed, "the weight is kept");
+            }
+        }
+
+        [Fact]
         public void ReceiverCannotUseTheQuantizer()
         {
             Assert.Throws<InvalidOperationException>(
                 () => quantizer.Run(View.Of(weight, Rows, Columns), new Receiver(_ => quantizer.Save())));
+        }
+
+        private static void FailAtTheEnd(QuantizerProgress report)
+        {
+            if (report.Done == report.Total)
+            {
+                throw new FormatException("from the receiver");
+            }
+        }
+
+        private static void CancelAtTheEnd(QuantizerProgress report, CancellationTokenSource source)
+        {
+            if (report.Done == report.Total)
+            {
+                source.Cancel();
+            }
         }
 
         private static void Countdown(ref int left, CancellationTokenSource source)
