@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Concurrent;
+using System.Collections.Generic;
 using System.Threading;
 using Glq.Interop;
 
@@ -35,7 +36,9 @@ namespace Glq
     /// order.</remarks>
     public sealed unsafe class Context : IDisposable
     {
+        // Each thread alone keeps its workspaces, and nothing that refers to the context: both can be finalized.
         private readonly ThreadLocal<ConcurrentDictionary<IntPtr, Workspace>> workspaces;
+        private readonly List<ThreadUse> threads = new List<ThreadUse>();
 
         /// <summary>Makes a context for the CPU.</summary>
         public Context() : this(new ContextOptions())
@@ -86,8 +89,7 @@ namespace Glq
                 }
                 Handle = handle;
             }
-            workspaces = new ThreadLocal<ConcurrentDictionary<IntPtr, Workspace>>(
-                () => new ConcurrentDictionary<IntPtr, Workspace>(), true);
+            workspaces = new ThreadLocal<ConcurrentDictionary<IntPtr, Workspace>>(AddThread);
         }
 
         /// <summary>The device.</summary>
@@ -198,13 +200,7 @@ namespace Glq
         public void Dispose()
         {
             Handle.Dispose();
-            foreach (ConcurrentDictionary<IntPtr, Workspace> perStream in workspaces.Values)
-            {
-                foreach (Workspace workspace in perStream.Values)
-                {
-                    workspace.Dispose();
-                }
-            }
+            Free(_ => true);
         }
 
         /// <inheritdoc/>
@@ -219,14 +215,49 @@ namespace Glq
             ConcurrentDictionary<IntPtr, Workspace> perStream = workspaces.Value;
             if (!perStream.TryGetValue(stream, out Workspace workspace))
             {
-                workspace = new Workspace(this);
+                workspace = new Workspace(Device);
                 perStream[stream] = workspace;
             }
             if (workspace.Bytes < bytes)
             {
-                workspace.Reserve(bytes);
+                workspace.Reserve(this, bytes);
             }
             return workspace;
+        }
+
+        /// <summary>A place for the workspaces of this thread. Those of ended threads go now, or when they are
+        /// finalized.</summary>
+        private ConcurrentDictionary<IntPtr, Workspace> AddThread()
+        {
+            var perStream = new ConcurrentDictionary<IntPtr, Workspace>();
+            Free(use => use.HasEnded);
+            lock (threads)
+            {
+                threads.Add(new ThreadUse(perStream));
+            }
+            return perStream;
+        }
+
+        /// <summary>Frees the workspaces of some threads; outside of the lock, as the library may call the
+        /// logger.</summary>
+        private void Free(Predicate<ThreadUse> which)
+        {
+            var found = new List<ThreadUse>();
+            lock (threads)
+            {
+                for (int i = threads.Count - 1; i >= 0; --i)
+                {
+                    if (which(threads[i]))
+                    {
+                        found.Add(threads[i]);
+                        threads.RemoveAt(i);
+                    }
+                }
+            }
+            foreach (ThreadUse use in found)
+            {
+                use.Free();
+            }
         }
 
         private unsafe delegate int RepackFunction(ContextHandle context, IntPtr stream, int codebook, glq_view* source,
@@ -243,6 +274,31 @@ namespace Glq
                     glq_view nativeSource = source.At(from);
                     glq_view nativeTarget = target.At(to);
                     GlqException.Check(function(Handle, stream.Handle, (int)codebook, &nativeSource, &nativeTarget));
+                }
+            }
+        }
+
+        /// <summary>What is known of a thread that uses the context, without keeping either alive.</summary>
+        private sealed class ThreadUse
+        {
+            private readonly WeakReference thread = new WeakReference(Thread.CurrentThread);
+            private readonly WeakReference perStream;
+
+            internal ThreadUse(ConcurrentDictionary<IntPtr, Workspace> perStream)
+            {
+                this.perStream = new WeakReference(perStream);
+            }
+
+            internal bool HasEnded => !(thread.Target is Thread living && living.IsAlive);
+
+            internal void Free()
+            {
+                if (perStream.Target is ConcurrentDictionary<IntPtr, Workspace> kept)
+                {
+                    foreach (Workspace workspace in kept.Values)
+                    {
+                        workspace.Dispose();
+                    }
                 }
             }
         }

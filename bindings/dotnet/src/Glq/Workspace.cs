@@ -8,7 +8,8 @@ namespace Glq
     /// one each. An operation never makes it grow: reserve enough for the largest batch first.</remarks>
     public sealed unsafe class Workspace : IDisposable
     {
-        private Tensor storage;
+        private readonly Device device;
+        private TensorHandle storage;
         private IntPtr start;
 
         /// <summary>Makes a workspace.</summary>
@@ -17,7 +18,15 @@ namespace Glq
         public Workspace(Context context, long bytes = 0)
         {
             Context = context ?? throw new ArgumentNullException(nameof(context));
+            device = context.Device;
             Reserve(bytes);
+        }
+
+        /// <summary>An empty one that a context keeps for a thread. It does not refer to the context, which could else
+        /// not be finalized before the thread ends.</summary>
+        internal Workspace(Device device)
+        {
+            this.device = device;
         }
 
         /// <summary>The context it was made for.</summary>
@@ -30,6 +39,17 @@ namespace Glq
         /// captured.</summary>
         public void Reserve(long bytes)
         {
+            Reserve(Context, bytes);
+        }
+
+        /// <summary>Frees the memory, once queued work no longer uses it.</summary>
+        public void Dispose()
+        {
+            storage?.Dispose();
+        }
+
+        internal void Reserve(Context context, long bytes)
+        {
             if (bytes < 0)
             {
                 throw new ArgumentOutOfRangeException(nameof(bytes));
@@ -39,25 +59,19 @@ namespace Glq
                 return;
             }
             const long Alignment = Constants.GLQ_WORKSPACE_ALIGNMENT;
-            Tensor larger = Tensor.Empty(Context, DType.U8, checked(bytes + Alignment - 1));
+            TensorHandle larger = Tensor.Empty(context, DType.U8, checked(bytes + Alignment - 1)).Handle;
             glq_view view;
-            GlqException.Check(NativeMethods.glq_tensor_view(larger.Handle, &view));
+            GlqException.Check(NativeMethods.glq_tensor_view(larger, &view));
             storage?.Dispose();
             storage = larger;
             start = (IntPtr)(((long)view.data + Alignment - 1) / Alignment * Alignment);
             Bytes = bytes;
         }
 
-        /// <summary>Frees the memory, once queued work no longer uses it.</summary>
-        public void Dispose()
-        {
-            storage?.Dispose();
-        }
-
         /// <summary>The struct for a call in this context. The library cannot see where a workspace is.</summary>
         internal glq_workspace For(Context context)
         {
-            CheckDevice(Context.Device, context.Device);
+            CheckDevice(device, context.Device);
             return new glq_workspace { data = (void*)start, bytes = (UIntPtr)(ulong)Bytes };
         }
 
@@ -72,7 +86,7 @@ namespace Glq
 
         internal Hold Hold()
         {
-            return new Hold(storage?.Handle);
+            return new Hold(storage);
         }
     }
 }

@@ -95,6 +95,113 @@ namespace Glq.Tests
         }
 
         [Fact]
+        public void WorkspacesOfEndedThreadsGoWithTheNextThread()
+        {
+            using (var context = new Context(new ContextOptions { Threads = 1 }))
+            using (Tensor weight = Fixture.Weight(context))
+            {
+                long before = context.GetInfo().HostBytes;
+                OnAnotherThread(() => Use(weight));
+                long one = context.GetInfo().HostBytes - before;
+                Assert.True(one > 0);
+                for (int i = 0; i < 100; ++i)
+                {
+                    OnAnotherThread(() => Use(weight));
+                    Assert.InRange(context.GetInfo().HostBytes - before, 0, 2 * one);
+                }
+                Use(weight);
+                Assert.InRange(context.GetInfo().HostBytes - before, one, 2 * one);
+            }
+        }
+
+        [Fact]
+        public void WorkspacesOfEndedThreadsAreFinalized()
+        {
+            const int Threads = 40;
+            using (var context = new Context(new ContextOptions { Threads = 1 }))
+            using (Tensor weight = Fixture.Weight(context))
+            {
+                long before = context.GetInfo().HostBytes;
+                long all;
+                using (var end = new ManualResetEventSlim())
+                using (var used = new CountdownEvent(Threads))
+                {
+                    var threads = new Thread[Threads];
+                    for (int i = 0; i < Threads; ++i)
+                    {
+                        threads[i] = new Thread(() =>
+                        {
+                            Use(weight);
+                            used.Signal();
+                            end.Wait();
+                        });
+                        threads[i].Start();
+                    }
+                    used.Wait();
+                    all = context.GetInfo().HostBytes - before;
+                    end.Set();
+                    foreach (Thread thread in threads)
+                    {
+                        thread.Join();
+                    }
+                }
+                Assert.True(all >= Threads);
+                for (int i = 0; i < 50 && context.GetInfo().HostBytes - before > all / 4; ++i)
+                {
+                    OnAnotherThread(Collect);
+                }
+                // A collector that scans stacks conservatively may keep a few.
+                Assert.InRange(context.GetInfo().HostBytes - before, 0, all / 4);
+            }
+        }
+
+        [Fact]
+        public void WorkspacesOfLivingThreadsGoWithTheContext()
+        {
+            Workspace kept = null;
+            var context = new Context(new ContextOptions { Threads = 1 });
+            using (Tensor weight = Fixture.Weight(context))
+            {
+                OnALivingThread(
+                    () =>
+                    {
+                        Use(weight);
+                        kept = context.ThreadWorkspace(IntPtr.Zero, 0);
+                    },
+                    () =>
+                    {
+                        kept.Hold().Dispose();
+                        context.Dispose();
+                        Assert.Throws<ObjectDisposedException>(() => kept.Hold().Dispose());
+                    });
+            }
+        }
+
+        [Fact]
+        public void ThreadsDoNotKeepContextsAlive()
+        {
+            const int Contexts = 20;
+            int destroyed = 0;
+            OnALivingThread(
+                () =>
+                {
+                    for (int i = 0; i < Contexts; ++i)
+                    {
+                        UseAndDrop(() => Interlocked.Increment(ref destroyed));
+                    }
+                },
+                () =>
+                {
+                    for (int i = 0; i < 50 && Volatile.Read(ref destroyed) < Contexts; ++i)
+                    {
+                        OnAnotherThread(Collect);
+                    }
+                    // As above.
+                    Assert.InRange(Volatile.Read(ref destroyed), Contexts * 3 / 4, Contexts);
+                });
+        }
+
+        [Fact]
         public void EightThreadsWithFinalizersInAnyOrder()
         {
             const int Threads = 8;
@@ -174,6 +281,23 @@ namespace Glq.Tests
             }
         }
 
+        /// <summary>A linear with the thread's own workspace.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void Use(Tensor weight)
+        {
+            weight.FusedLinear(new float[4, 100], new float[4, 40]);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static void UseAndDrop(Action destroyed)
+        {
+            var context = new Context(new ContextOptions
+            {
+                Threads = 1, Logger = new EndNotice(destroyed).Log, LogLevel = LogLevel.Error,
+            });
+            Use(Fixture.Weight(context));
+        }
+
         [MethodImpl(MethodImplOptions.NoInlining)]
         private static WeakReference Borrow(out Tensor lent, out IntPtr exported)
         {
@@ -218,6 +342,32 @@ namespace Glq.Tests
             var thread = new Thread(() => action());
             thread.Start();
             thread.Join();
+        }
+
+        /// <summary>Does one thing on another thread and the next on this one, while that still lives.</summary>
+        private static void OnALivingThread(Action first, Action next)
+        {
+            using (var done = new ManualResetEventSlim())
+            using (var end = new ManualResetEventSlim())
+            {
+                var thread = new Thread(() =>
+                {
+                    first();
+                    done.Set();
+                    end.Wait();
+                });
+                thread.Start();
+                done.Wait();
+                try
+                {
+                    next();
+                }
+                finally
+                {
+                    end.Set();
+                    thread.Join();
+                }
+            }
         }
 
         private static void Collect()
