@@ -180,6 +180,34 @@ def test_no_gradient(device, weight, weight_cpu):
         assert same(glt.fused_linear_e8p(weight, x, torch.empty(2, OUT, device=device)), weight_cpu, x)
 
 
+def test_out_is_known_to_have_changed(device, weight, weight_cpu):
+    handle = glt.handle_of(weight)
+    x = torch.randn(2, IN, device=device)
+    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
+        for whole in (torch.full((2, OUT), 3.0, device=device), torch.full((OUT, 2), 3.0, device=device).t()):
+            scale = torch.ones(2, OUT, device=device, requires_grad=True)
+            product, version = (scale * whole).sum(), whole._version
+            with mode():
+                OP.out(x, handle, OUT, out=whole)
+            assert whole._version > version and same(whole, weight_cpu, x)
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                product.backward()
+    with torch.inference_mode():
+        out = torch.empty(2, OUT, device=device)  # has no version
+        OP.out(x, handle, OUT, out=out)
+    OP.out(x, handle, OUT, out=out)
+    assert same(out, weight_cpu, x)
+
+
+def test_out_that_wraps_others_is_known_to_have_changed(weight_cpu):
+    wrapper = pytest.importorskip("torch.testing._internal.two_tensor").TwoTensor
+    x = torch.randn(2, IN)
+    out = wrapper(torch.empty(2, OUT), torch.empty(2, OUT))
+    version = out._version
+    OP.out(wrapper(x, x + 1), glt.handle_of(weight_cpu), OUT, out=out)
+    assert out._version > version and same(out.a, weight_cpu, x) and same(out.b, weight_cpu, x + 1)
+
+
 def test_misuse(device, weight):
     handle = glt.handle_of(weight)
     x = torch.zeros(2, IN, device=device)

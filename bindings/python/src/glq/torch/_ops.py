@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.graph import increment_version
 
 from .. import _constants as c
 from .._errors import ArgumentError
@@ -126,6 +127,7 @@ def _fused_linear_e8p_out(x: torch.Tensor, handle: int, out_features: int, *, ou
     _launch(weight, rows, target)
     if target.data_ptr() != out.data_ptr():
         out.copy_(target.view(shape))
+    increment_version(out)  # a backward pass that saved it is to find that it was changed
 
 
 def _fake(x: torch.Tensor, handle: int, out_features: int) -> torch.Tensor:
@@ -145,6 +147,7 @@ def _autograd_out(x: torch.Tensor, handle: int, out_features: int, *, out: torch
         raise NotImplementedError(_NO_GRADIENT)
     with torch._C._AutoDispatchBelowAutograd():
         torch.ops.glq.fused_linear_e8p.out(x, handle, out_features, out=out)
+    increment_version(out)  # of a wrapper, whose inside alone comes to the kernel
 
 
 _library = torch.library.Library("glq", "FRAGMENT")
