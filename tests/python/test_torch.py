@@ -11,6 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+from torch.autograd import forward_ad  # noqa: E402
+
 import glq  # noqa: E402
 import glq.torch as glt  # noqa: E402
 from glq._cli import random_weight  # noqa: E402
@@ -206,6 +208,28 @@ def test_out_that_wraps_others_is_known_to_have_changed(weight_cpu):
     version = out._version
     OP.out(wrapper(x, x + 1), glt.handle_of(weight_cpu), OUT, out=out)
     assert out._version > version and same(out.a, weight_cpu, x) and same(out.b, weight_cpu, x + 1)
+
+
+def test_no_tangent(device, weight, weight_cpu):
+    handle = glt.handle_of(weight)
+    layer = glt.E8PLinear(weight)
+    x, out = torch.randn(2, IN, device=device), torch.empty(2, OUT, device=device)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, torch.ones_like(x))
+        for call in (lambda: layer(dual), lambda: OP.out(dual, handle, OUT, out=out),
+                     lambda: OP.out(x, handle, OUT, out=forward_ad.make_dual(out, torch.ones_like(out)))):
+            for mode in (torch.enable_grad, torch.no_grad):
+                with mode(), pytest.raises(NotImplementedError, match="no forward-mode derivative.*inference_mode"):
+                    call()
+        assert same(layer(x), weight_cpu, x)
+        with torch.inference_mode():
+            assert same(layer(dual), weight_cpu, x)
+    with pytest.raises(NotImplementedError, match="no forward-mode derivative"):
+        torch.func.jvp(layer, (x,), (x,))
+    with pytest.raises(NotImplementedError, match="no gradient"):
+        torch.func.grad(lambda given: layer(given).sum())(x)
+    value, tangent = torch.func.jvp(lambda given: given.sum() + layer(x).sum(), (x,), (torch.ones_like(x),))
+    assert tangent == x.numel() and torch.isfinite(value)
 
 
 def test_misuse(device, weight):

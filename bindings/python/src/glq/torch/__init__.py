@@ -8,7 +8,8 @@
 
 The operator is ``torch.ops.glq.fused_linear_e8p(x, handle, out_features)`` with an ``.out`` overload. It runs on
 PyTorch's current stream, takes its scratch memory from PyTorch's allocator (so that it may be captured in a CUDA graph
-on any stream) and gives the bytes of `glq.fused_linear_e8p`. It is for inference: a backward pass raises.
+on any stream) and gives the bytes of `glq.fused_linear_e8p`. It is for inference: a backward pass raises, and so does
+forward-mode differentiation.
 """
 
 from ._linear import E8PLinear

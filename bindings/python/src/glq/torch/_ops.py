@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.autograd.graph import increment_version
 
 from .. import _constants as c
@@ -24,6 +25,8 @@ _CPU = (c.GLQ_DEVICE_CPU, 0)
 _KEPT_TOKENS = 64
 _NO_GRADIENT = ("glq::fused_linear_e8p has no gradient: E8P weights are for inference. Run the model under "
                 "torch.inference_mode() or torch.no_grad(), or detach its input")
+_NO_TANGENT = ("glq::fused_linear_e8p has no forward-mode derivative: E8P weights are for inference. Run the model "
+               "under torch.inference_mode(), or without tangents")
 
 
 def _device(x: torch.Tensor) -> tuple[int, int]:
@@ -138,11 +141,40 @@ def _fake_out(x: torch.Tensor, handle: int, out_features: int, *, out: torch.Ten
     return None
 
 
-def _backward(ctx: Any, grad: torch.Tensor) -> Any:
-    raise NotImplementedError(_NO_GRADIENT)
+def _has_tangent(tensor: torch.Tensor) -> bool:
+    return torch._C._is_fwd_grad_enabled() and forward_ad.unpack_dual(tensor).tangent is not None
+
+
+class _NoGradient(torch.autograd.Function):
+    """The product as a node of the graph that cannot be gone through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, handle: int, out_features: int) -> torch.Tensor:
+        with torch._C._AutoDispatchBelowAutograd():
+            y: torch.Tensor = torch.ops.glq.fused_linear_e8p.default(x, handle, out_features)
+            return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        raise NotImplementedError(_NO_GRADIENT)
+
+
+def _autograd(x: torch.Tensor, handle: int, out_features: int) -> torch.Tensor:
+    if forward_ad._current_level >= 0 and _has_tangent(x):
+        raise NotImplementedError(_NO_TANGENT)
+    if x.requires_grad and torch.is_grad_enabled():
+        if torch._C._are_functorch_transforms_active():  # torch.func has no use for such a node
+            raise NotImplementedError(_NO_GRADIENT)
+        y: torch.Tensor = _NoGradient.apply(x, handle, out_features)
+        return y
+    with torch._C._AutoDispatchBelowAutograd():
+        y = torch.ops.glq.fused_linear_e8p.default(x, handle, out_features)
+        return y
 
 
 def _autograd_out(x: torch.Tensor, handle: int, out_features: int, *, out: torch.Tensor) -> None:
+    if forward_ad._current_level >= 0 and (_has_tangent(x) or _has_tangent(out)):
+        raise NotImplementedError(_NO_TANGENT)
     if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
         raise NotImplementedError(_NO_GRADIENT)
     with torch._C._AutoDispatchBelowAutograd():
@@ -160,7 +192,7 @@ for _key in ("CPU", "CUDA"):
     _library.impl("fused_linear_e8p.out", _fused_linear_e8p_out, _key)
 torch.library.register_fake("glq::fused_linear_e8p", _fake, lib=_library)
 torch.library.register_fake("glq::fused_linear_e8p.out", _fake_out, lib=_library)
-torch.library.register_autograd("glq::fused_linear_e8p", _backward, lib=_library)
+_library.impl("fused_linear_e8p", _autograd, "Autograd")
 _library.impl("fused_linear_e8p.out", _autograd_out, "Autograd")
 
 
@@ -174,7 +206,7 @@ def fused_linear_e8p(weight: Tensor, x: torch.Tensor, out: torch.Tensor | None =
 
     Raises:
         ArgumentError: Wrong shape, dtype or device; `out` overlaps `x`.
-        NotImplementedError: In a backward pass.
+        NotImplementedError: In a backward pass, or if x or `out` has a tangent (forward-mode differentiation).
     """
     if out is None:
         y: torch.Tensor = torch.ops.glq.fused_linear_e8p(x, handle_of(weight), weight.out_features)
