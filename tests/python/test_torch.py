@@ -438,11 +438,11 @@ def test_module_moves_between_gpus(two_layers, weight_cpu):
 # The module
 
 
-def biased(rng: np.random.Generator, dtype: str, bits: int = 4) -> glq.Tensor:
+def biased(rng: np.random.Generator, dtype: str, bits: int = 4, seed: int = 0) -> glq.Tensor:
     bias = rng.standard_normal(OUT).astype(np.float32)
     made = {"float32": bias, "float16": bias.astype(np.float16),
             "bfloat16": (bias.view(np.uint32) >> 16).astype(np.uint16)}
-    plain = random_weight(glt.context("cpu"), OUT, IN, bits)
+    plain = random_weight(glt.context("cpu"), OUT, IN, bits, seed)
     parts = plain.export()
     stages = [parts[key] for key in parts if key.startswith("Qidxs")]
     return glq.Tensor.e8p(glt.context("cpu"), stages, cum_inv_scale=plain.info.cum_inv_scale, weight_scale=1 / 64,
@@ -472,7 +472,7 @@ def test_state_dict(rng, dtype, tmp_path):
     keys = ("Qidxs_e8p", "Qidxs2_e8p", "SU", "SV", "Wscale", "inv_resid_scale", "bias")
     assert set(state) == {f"0.{key}" for key in keys}
     assert state["0.bias"].dtype == DTYPES[dtype]
-    other = torch.nn.Sequential(glt.E8PLinear(random_weight(glt.context("cpu"), OUT, IN, 3, seed=1)))
+    other = torch.nn.Sequential(glt.E8PLinear(biased(rng, "float16", 3, seed=1)))
     x = torch.randn(3, IN)
     before = other(x)
     assert str(other.load_state_dict(state)) == "<All keys matched successfully>"
@@ -489,6 +489,70 @@ def test_state_dict_that_does_not_fit(rng):
         layer.load_state_dict({**state, "weight": torch.zeros(OUT, IN)})
     with pytest.raises(RuntimeError, match="GLQ_E_SHAPE"):
         glt.E8PLinear(random_weight(glt.context("cpu"), OUT + 32, IN, 3)).load_state_dict(state)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_state_dict_without_the_bias(rng, device, dtype):
+    weight = biased(rng, dtype)
+    layer = glt.E8PLinear(weight).to(device)
+    other = biased(rng, "float32", seed=1)
+    state = glt.E8PLinear(other).state_dict()
+    del state["bias"]
+    with pytest.raises(RuntimeError, match='Missing key.*: "bias"'):
+        glt.E8PLinear(weight).load_state_dict(state)
+    assert layer.load_state_dict(state, strict=False) == (["bias"], [])
+    found, wanted = layer.state_dict(), {**state, "bias": glt.E8PLinear(weight).state_dict()["bias"]}
+    assert found.keys() == wanted.keys() and found["bias"].dtype == DTYPES[dtype]
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_state_dict_with_a_bias_too_many(rng):
+    state = torch.nn.Sequential(glt.E8PLinear(biased(rng, "float32", 2))).state_dict()
+    model = torch.nn.Sequential(glt.E8PLinear(random_weight(glt.context("cpu"), OUT, IN, 2, seed=1)))
+    with pytest.raises(RuntimeError, match='Unexpected key.*: "0.bias"'):
+        model.load_state_dict(state)
+    assert model.load_state_dict(state, strict=False) == ([], ["0.bias"])
+    del state["0.bias"]
+    assert model.state_dict().keys() == state.keys()
+    assert all(torch.equal(model.state_dict()[key], state[key]) for key in state)
+
+
+def test_state_dict_of_other_modules(rng):
+    layer = glt.E8PLinear(biased(rng, "float32"))
+    keys = list(layer.state_dict())
+    for state, unexpected in (({}, []), ({"more": torch.zeros(1)}, ["more"])):
+        with pytest.raises(RuntimeError, match="Missing key.*Qidxs_e8p"):
+            layer.load_state_dict(state)
+        found = layer.load_state_dict(state, strict=False)
+        assert sorted(found.missing_keys) == sorted(keys) and found.unexpected_keys == unexpected
+
+
+def test_state_dict_without_stages():
+    def layer(bits):
+        return glt.E8PLinear(random_weight(glt.context("cpu"), OUT, IN, bits))
+
+    state = layer(6).state_dict()
+
+    def without(*keys):
+        return {key: part for key, part in state.items() if key not in keys}
+
+    second, third = ("Qidxs2_e8p", "inv_resid_scale"), ("Qidxs3_e8p", "inv_resid_scale2")
+    for keys in (third, second + third):
+        with pytest.raises(RuntimeError, match='Missing key.*"' + '", "'.join(keys)):
+            layer(6).load_state_dict(without(*keys))
+    small = layer(6)
+    assert small.load_state_dict(without(*third), strict=False) == (list(third), []) and small.bits == 4
+    odd = layer(5)
+    assert odd.load_state_dict(layer(2).state_dict(), strict=False).missing_keys == [
+        *second, "Qidxs3_e81b", "inv_resid_scale2"]
+    assert odd.bits == 2 and not odd.load_state_dict(layer(3).state_dict()).missing_keys and odd.bits == 3
+    assert not odd.load_state_dict(layer(4).state_dict()).missing_keys and odd.bits == 4
+    # What makes no weight at all changes nothing.
+    for keys in (second, second[:1], second[1:], third[:1], third[1:]):
+        for bits in (2, 6):
+            other = layer(bits)
+            assert other.load_state_dict(without(*keys), strict=False).missing_keys == list(keys)
+            assert other.bits == bits
 
 
 def test_from_checkpoint(weight_cpu, device, tmp_path):

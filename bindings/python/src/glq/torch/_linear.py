@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ class E8PLinear(nn.Module):
     It has no parameters and no buffers: the weight is libglq's, in libglq's layout, and is shared by copies of the
     module. So `half()` and `to(dtype)` change nothing; `to(device)` moves the weight through the host. `state_dict()`
     gives the tensors of the checkpoint format (`Qidxs_e8p`, `SU`, `Wscale`...), exported to the CPU at every call;
-    `load_state_dict` takes them and makes a new weight of the same shape, of any number of bits.
+    `load_state_dict` takes them and makes a new weight of the same shape, of any number of bits. As in `nn.Linear` the
+    module decides whether there is a bias: a missing one stays as it was, another is unexpected. Stages that the module
+    has and the state lacks are missing keys, so a weight with fewer of them is taken only with ``strict=False``.
 
     Compiled graphs and captured CUDA graphs name the weight by a number and an address. They keep working as long as
     the module has this weight: keep the module, and compile and capture anew after `to(device)` and `load_state_dict`.
@@ -127,7 +130,7 @@ class E8PLinear(nn.Module):
         return {key: _to_torch(array, key == "bias" and info.bias_dtype is DType.BFLOAT16)
                 for key, array in found.items()}
 
-    def _rebuilt(self, parts: dict[str, torch.Tensor], device: torch.device) -> Tensor:
+    def _rebuilt(self, parts: dict[str, Any], device: torch.device) -> Tensor:
         """A weight of this one's shape from a checkpoint's parts on the CPU."""
         info = self.e8p.info
         names = [(stage_key(stage, book), book) for stage in range(_MAX_STAGES) for book in ("e8p", "e81b")
@@ -145,6 +148,13 @@ class E8PLinear(nn.Module):
                                                f"module has {info.padded_out} x {info.padded_in}")
         return made
 
+    def _stage_keys(self, stage: int, given: dict[str, Any]) -> list[str]:
+        """The keys of a stage: by the codebook that the state has there, else by the module's."""
+        own = self.e8p.info.codebooks
+        books = [book for book in ("e8p", "e81b") if stage_key(stage, book) in given]
+        books.append(own[stage] if stage < len(own) else "e8p")
+        return [stage_key(stage, books[0]), scale_key(stage)] if stage else [stage_key(stage, books[0])]
+
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for key, part in self._parts().items():
@@ -152,16 +162,25 @@ class E8PLinear(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool,
                               missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
-        parts: dict[str, torch.Tensor] = {}
-        for key in checkpoints._LAYER_KEYS:
-            if prefix + key in state_dict:
-                parts[key] = state_dict[prefix + key].detach().cpu().contiguous()
-        absent = [prefix + key for key in ("Qidxs_e8p", "SU", "SV", "Wscale") if key not in parts]
+        given = {key: state_dict[prefix + key] for key in checkpoints._LAYER_KEYS if prefix + key in state_dict}
+        has_bias = self.e8p.info.bias_dtype is not None
+        if not has_bias:
+            given.pop("bias", None)
+        stages = [self._stage_keys(stage, given) for stage in range(_MAX_STAGES)]
+        count = max([1, *(1 + stage for stage, keys in enumerate(stages) if not given.keys().isdisjoint(keys))])
+        absent = [key for key in (*chain(*stages[:count]), "SU", "SV", "Wscale") if key not in given]
+        missing = [*absent, *chain(*stages[count:len(self.e8p.info.codebooks)])]
+        if has_bias and "bias" not in given:
+            missing.append("bias")
         if strict:
-            unexpected_keys += [key for key in state_dict if key.startswith(prefix) and key[len(prefix):] not in parts]
+            unexpected_keys += [key for key in state_dict if key.startswith(prefix) and key[len(prefix):] not in given]
+        if strict or given:
+            missing_keys += [prefix + key for key in missing]
         if absent:
-            missing_keys += absent if strict or parts else []
             return
+        parts: dict[str, Any] = {key: value.detach().cpu().contiguous() for key, value in given.items()}
+        if "bias" in missing:
+            parts["bias"] = self._parts()["bias"]
         try:
             self._set(self._rebuilt(parts, self.device))
         except ArgumentError as error:
