@@ -555,6 +555,31 @@ def test_state_dict_without_stages():
             assert other.bits == bits
 
 
+@pytest.mark.parametrize("path", ["", "block."])
+def test_state_dict_with_what_is_no_such_tensor(rng, path):
+    model: torch.nn.Module = glt.E8PLinear(biased(rng, "float32", 4))
+    model = torch.nn.ModuleDict({"block": model}) if path else model
+    state = model.state_dict()
+    for key, value, text in (
+        ("Wscale", torch.ones(3), r"has shape \(3,\); must be one number"),
+        ("Wscale", 3.0, "is a float; must be a torch.Tensor"),
+        ("Wscale", torch.tensor(1 + 1j), ""),
+        ("inv_resid_scale", torch.empty((), device="meta"), "is on the meta device"),
+        ("SU", torch.empty(OUT, device="meta"), "is on the meta device"),
+        ("SV", None, "is a NoneType"),
+        ("SV", torch.ones(IN, dtype=torch.float16).to_sparse(), ""),
+        ("bias", np.ones(OUT, np.float32), "is a ndarray"),
+        ("bias", torch.ones(1, 1, 1, 1, OUT), "the array has 5 dimensions"),
+        ("Qidxs2_e8p", "codes", "is a str"),
+    ):
+        with pytest.raises(RuntimeError, match=f"Error.*in loading state_dict.*\n.*{path}{key}: {text}"):
+            model.load_state_dict({**state, path + key: value})
+    for key, value in (("Wscale", torch.tensor(float("nan"))), ("SU", torch.ones(3)), ("Qidxs_e8p", torch.zeros(5))):
+        with pytest.raises(RuntimeError, match=f"\t{path[:-1] or 'E8PLinear'}: .*GLQ_E_"):
+            model.load_state_dict({**state, path + key: value})
+    assert all(torch.equal(part, state[key]) for key, part in model.state_dict().items())
+
+
 def test_from_checkpoint(weight_cpu, device, tmp_path):
     glq.checkpoint.save(tmp_path, {"block.0": weight_cpu})
     layer = glt.E8PLinear.from_checkpoint(tmp_path, "block.0", device)

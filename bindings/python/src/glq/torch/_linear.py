@@ -14,17 +14,32 @@ from torch import nn
 from .. import _constants as c
 from .. import checkpoint as checkpoints
 from .._errors import ArgumentError
+from .._view import view
 from ..dtypes import DType
 from ..tensor import Tensor, scale_key, stage_key
 from . import _ops  # registers the operators  # noqa: F401
 from ._registry import context, handle_of
 
 _MAX_STAGES = 4
+_SCALES = ("Wscale", *map(scale_key, range(1, _MAX_STAGES)))
 
 
 def _to_torch(array: np.ndarray[Any, Any], bfloat16: bool) -> torch.Tensor:
     made = torch.from_numpy(array.view(np.int16) if bfloat16 else array)
     return made.view(torch.bfloat16) if bfloat16 else made
+
+
+def _part(key: str, value: Any) -> Any:
+    """An entry of a state as `_rebuilt` takes it."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"is a {type(value).__name__}; must be a torch.Tensor")
+    if value.is_meta:
+        raise ValueError("is on the meta device, without data")
+    if key not in _SCALES:
+        return view(value.detach().cpu().contiguous())
+    if value.numel() != 1:
+        raise ValueError(f"has shape {tuple(value.shape)}; must be one number")
+    return float(value)
 
 
 class E8PLinear(nn.Module):
@@ -178,10 +193,17 @@ class E8PLinear(nn.Module):
             missing_keys += [prefix + key for key in missing]
         if absent:
             return
-        parts: dict[str, Any] = {key: value.detach().cpu().contiguous() for key, value in given.items()}
+        parts: dict[str, Any] = {}
+        for key, value in given.items():
+            try:
+                parts[key] = _part(key, value)
+            except Exception as error:  # whatever its type: PyTorch reports them all together
+                error_msgs.append(f"{prefix}{key}: {error}")
+        if len(parts) < len(given):
+            return
         if "bias" in missing:
             parts["bias"] = self._parts()["bias"]
         try:
             self._set(self._rebuilt(parts, self.device))
         except ArgumentError as error:
-            error_msgs.append(f"{prefix[:-1]}: {error}")
+            error_msgs.append(f"{prefix[:-1] or type(self).__name__}: {error}")
