@@ -611,6 +611,21 @@ def test_replace_linears(weight_cpu, device, tmp_path):
     assert np.array_equal(as_numpy(model["norm"].weight), norm)
 
 
+def test_a_model_on_the_meta_device(weight_cpu, device, tmp_path):
+    norm = {f"norm.{key}": np.arange(IN, dtype=np.float32) for key in ("weight", "bias")}
+    glq.checkpoint.save(tmp_path, {"up": weight_cpu}, norm)
+    model = small().to("meta")
+    glt.replace_linears(model, tmp_path, device=device)
+    model["norm"].weight = torch.nn.Parameter(torch.zeros(IN))  # one that could be copied into: all is checked before
+    with pytest.raises(glq.ArgumentError, match="'norm.bias' is on the meta device.*to_empty"):
+        glt.load_dense(model, tmp_path)
+    assert not model["norm"].weight.any()
+    assert glt.load_dense(model.to_empty(device=device), tmp_path) == ("head.weight", "head.bias")
+    assert all(np.array_equal(as_numpy(model.get_parameter(name)), array) for name, array in norm.items())
+    x = torch.randn(2, IN, device=device)
+    assert same(model["up"](x), weight_cpu, x)
+
+
 def test_replace_linears_refuses_what_does_not_fit(weight_cpu, rng, tmp_path):
     def refused(layers, error, text, model=None, tensors=None, **more):
         glq.checkpoint.save(tmp_path, layers, tensors)

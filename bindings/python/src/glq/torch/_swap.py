@@ -117,13 +117,15 @@ def replace_linears(
 def load_dense(model: nn.Module, checkpoint: checkpoints.Checkpoint | str | os.PathLike[str]) -> tuple[str, ...]:
     """Copies the checkpoint's other tensors (embeddings, norms...) into the model's parameters and buffers so named.
 
-    Converted to the dtype and device that the model has there.
+    Converted to the dtype and device that the model has there. What is on the meta device must get memory first:
+    ``model.to_empty(device=...)``.
 
     Returns:
         Names of the model's parameters that the checkpoint does not have; tied ones count once.
 
     Raises:
-        NotFoundError: The checkpoint has a tensor that the model has not. ArgumentError: one of another shape or type.
+        NotFoundError: The checkpoint has a tensor that the model has not. ArgumentError: one of another shape or type,
+            or on the meta device.
     """
     with _opened(checkpoint) as file:
         own: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
@@ -137,6 +139,10 @@ def load_dense(model: nn.Module, checkpoint: checkpoints.Checkpoint | str | os.P
             if source.shape != tuple(own[name].shape):
                 raise ArgumentError(c.GLQ_E_SHAPE, f"tensor {name!r} has shape {source.shape} in the checkpoint, "
                                                    f"{tuple(own[name].shape)} in the model")
+            if own[name].is_meta:
+                raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT,
+                                    f"tensor {name!r} is on the meta device in the model, without memory to copy into; "
+                                    "call model.to_empty(device=...) first")
         loaded = set()
         with torch.no_grad():
             for name, source in sources.items():
