@@ -68,6 +68,27 @@ def test_wrong_layout(weight):
         glq.view(packed["value"])
 
 
+def test_rows_that_share_memory(ctx, weight):
+    row = np.zeros((7, 100), np.float32)[0]
+    x = np.zeros((2, 3, 100), np.float32)
+    shared = np.broadcast_to(row, (2, 3, 100))
+    buffer = np.full(240, 7, np.float32)
+    out = np.lib.stride_tricks.as_strided(buffer, (2, 3, 40), (0, 0, 4))
+    for call in (lambda: glq.fused_linear_e8p(weight, shared), lambda: glq.fused_linear_e8p_group([weight], shared),
+                 lambda: glq.rht_input(weight, shared), lambda: glq.fused_linear_e8p(weight, x, out),
+                 lambda: glq.fused_linear_e8p_group([weight], x, [out]),
+                 lambda: glq.Quantizer(ctx, 100, 40).add_batch(shared)):
+        with fails(glq.ArgumentError, "GLQ_E_LAYOUT"):
+            call()
+    assert (buffer == 7).all()
+    part = np.broadcast_to(row, (3, 100))
+    for shape in ((1, 3, 100), (3, 1, 100)):
+        with fails(glq.ArgumentError, "GLQ_E_LAYOUT"):
+            glq.fused_linear_e8p(weight, np.broadcast_to(part[0], shape))
+    single = np.broadcast_to(row, (1, 1, 100))  # the stride of one row is ignored
+    assert glq.fused_linear_e8p(weight, single).shape == (1, 1, 40)
+
+
 def test_misaligned(weight):
     raw = np.zeros(401, np.uint8)[1:].view(np.float32).reshape(1, 100)
     assert raw.ctypes.data % 4

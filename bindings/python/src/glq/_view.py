@@ -275,11 +275,12 @@ def as_rows(made: View, what: str) -> Any:
     if len(made.shape) <= 2:
         return native
     shape, strides = made.shape, made.strides
-    rows, step = (0, shape[-1]) if 0 in shape[:-1] else (1, 0)
+    rows = 0 if 0 in shape[:-1] else 1
+    step: int | None = None
     for extent, stride in zip(reversed(shape[:-1]), reversed(strides[:-1])):
         if extent == 1 or rows == 0:
             continue
-        if rows == 1:
+        if step is None:
             step = stride
         elif stride != rows * step:
             raise ArgumentError(c.GLQ_E_LAYOUT, f"{what}: the leading dimensions of shape {shape} with strides "
@@ -288,5 +289,6 @@ def as_rows(made: View, what: str) -> Any:
     merged = ffi.new("glq_view *", native[0])
     merged.ndim = 2
     merged.shape[0:2] = (rows, shape[-1])
-    merged.strides[0:2] = (step or shape[-1], strides[-1])
+    # A real step of 0 (an array that was broadcast) stays 0: the library refuses it.
+    merged.strides[0:2] = (shape[-1] if step is None else step, strides[-1])
     return merged
