@@ -246,6 +246,35 @@ def test_closing_while_another_thread_computes(ctx, rng):
         assert isinstance(results[0], np.ndarray) or results == ["GLQ_E_BAD_HANDLE"]
 
 
+def test_release_in_the_middle_of_a_release(environment):
+    """A signal handler that borrows and lets go, at any point of the same on the main thread; the collector likewise."""
+    code = """
+import gc, glq, numpy as np, signal, time
+context, array = glq.Context(threads=1), np.zeros(4, np.float32)
+count = 0
+def handler(*_):
+    global count
+    count += 1
+    tensor = glq.Tensor.borrow(context, array)
+class Node: pass
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0003)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    node = Node()
+    node.me, node.tensor = node, glq.Tensor.borrow(context, array)
+    del node
+    tensor = glq.Tensor.borrow(context, array)
+    del tensor
+signal.setitimer(signal.ITIMER_REAL, 0)
+gc.collect()
+assert count > 100 and not glq._callbacks._kept
+print("done")
+"""
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
 def test_logging():
     lines: list[tuple[int, str, str]] = []
     context = glq.Context(threads=1, log=lambda *line: lines.append(line), log_level="debug")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import threading
 from typing import Any, Callable
 
 from ._glq_cffi import ffi
 
-_keys = itertools.count(1)  # next() on it is atomic
+# No lock: the collector or a signal handler may come here on the very thread that would hold it. next() on a count, and
+# setting and popping an entry of a dictionary, are atomic.
+_keys = itertools.count(1)
 _kept: dict[int, Any] = {}
-_lock = threading.Lock()
 
 
 def immortal(thing: Any) -> Any:
@@ -27,8 +27,7 @@ def immortal(thing: Any) -> Any:
 def keep(thing: Any) -> Any:
     """Keeps `thing` alive until `forget`; returns its key as a pointer for native code."""
     key = next(_keys)
-    with _lock:
-        _kept[key] = thing
+    _kept[key] = thing
     return ffi.cast("void *", key)
 
 
@@ -39,8 +38,7 @@ def kept(pointer: Any) -> Any:
 
 def forget(pointer: Any) -> Any:
     """Lets go of what was kept; returns it."""
-    with _lock:
-        return _kept.pop(int(ffi.cast("uintptr_t", pointer)), None)
+    return _kept.pop(int(ffi.cast("uintptr_t", pointer)), None)
 
 
 @immortal
