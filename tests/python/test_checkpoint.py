@@ -104,6 +104,26 @@ def test_arrays_outlive_the_checkpoint(tmp_path, ctx, make):
     assert np.isfinite(glq.dequantize(weight)).all()
 
 
+def test_closing_while_a_layer_is_loaded(environment):
+    code = f"""
+import faulthandler, glq
+faulthandler.enable()
+context, file = glq.Context(threads=1), glq.checkpoint.open({str(golden.FOLDER / NAMES[0])!r})
+name = file.layers[0]
+expected = file.load(name, context).export()
+class Stream:
+    @property
+    def cuda_stream(self):  # asked for in the middle of the call, as another thread would
+        file.close()
+        return 0
+loaded = file.load(name, context, stream=Stream()).export()
+assert all(loaded[key].tobytes() == part.tobytes() for key, part in expected.items())
+print("done")
+"""
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
 def test_misuse(ctx, tmp_path, make):
     weight = make(ctx, "bd_96x192/b2")
     with glq.checkpoint.open(golden.FOLDER / NAMES[0]) as file:

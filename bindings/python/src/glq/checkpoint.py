@@ -92,9 +92,13 @@ class Checkpoint:
 
     @property
     def _handle(self) -> Any:
-        if self._open is None:
+        handle = self._open  # once: another thread may close it
+        if handle is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the checkpoint has been closed")
-        return self._open
+        return handle
+
+    # Every body below keeps the handle in a local until it is done: another thread may close the checkpoint meanwhile,
+    # and what the library hands out (names, descriptors) points into the mapping.
 
     def _names(self, kind: str) -> tuple[str, ...]:
         handle = self._handle
@@ -126,19 +130,22 @@ class Checkpoint:
 
     def view(self, name: str) -> View:
         """A tensor as a view, which knows its dtype (NumPy has no bfloat16). Raises NotFoundError."""
-        handle = self._handle
+        return self._view(self._handle, name)
+
+    def _view(self, handle: Any, name: str) -> View:
         struct = ffi.new("glq_view *")
         check(self._lib.glq_checkpoint_tensor(handle, name.encode(), struct))
         return View(struct, handle)
 
-    def _layer(self, name: str) -> Any:
+    def _layer(self, handle: Any, name: str) -> Any:
         desc = new_struct("glq_e8p_desc")
-        check(self._lib.glq_checkpoint_layer(self._handle, name.encode(), desc))
+        check(self._lib.glq_checkpoint_layer(handle, name.encode(), desc))
         return desc
 
     def layer(self, name: str) -> LayerInfo:
         """What an E8P layer is. Raises NotFoundError."""
-        desc = self._layer(name)
+        handle = self._handle
+        desc = self._layer(handle, name)
         prefix = name + "."
         own = [prefix + key for key in _LAYER_KEYS if prefix + key in self._names("tensor")]
         stages = [desc.stages[index] for index in range(desc.num_stages)]
@@ -146,7 +153,7 @@ class Checkpoint:
         return LayerInfo(
             name, bits, desc.out_features, desc.in_features, desc.padded_out, desc.padded_in, desc.weight_scale,
             tuple(stage.cum_inv_scale for stage in stages), desc.bias != ffi.NULL,
-            sum(self.view(key).nbytes for key in own),
+            sum(self._view(handle, key).nbytes for key in own),
         )
 
     def load(
@@ -171,7 +178,8 @@ class Checkpoint:
         Raises:
             NotFoundError: No such layer. ArgumentError: the given sizes do not fit.
         """
-        desc = self._layer(name)
+        handle = self._handle
+        desc = self._layer(handle, name)
         if out_features is not None:
             desc.out_features = out_features
         if in_features is not None:

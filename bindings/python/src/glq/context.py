@@ -254,9 +254,10 @@ class Context:
 
     @property
     def _handle(self) -> Any:
-        if self._open is None:
+        handle = self._open  # once: another thread may close it
+        if handle is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the context has been closed")
-        return self._open
+        return handle
 
     @property
     def is_cpu(self) -> bool:

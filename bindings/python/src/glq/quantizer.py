@@ -132,9 +132,10 @@ class Quantizer:
 
     @property
     def _handle(self) -> Any:
-        if self._open is None:
+        handle = self._open  # once: another thread may close it
+        if handle is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the quantizer has been closed")
-        return self._open
+        return handle
 
     def add_batch(self, x: ArrayLike, *, dtype: Any = None) -> None:
         """Adds the activations `x` (float16, bfloat16, float32 or float64 [..., in_features], on the host).

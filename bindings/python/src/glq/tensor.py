@@ -249,9 +249,10 @@ class Tensor:
 
     @property
     def _handle(self) -> Any:
-        if self._open is None:
+        handle = self._open  # once: another thread may close it
+        if handle is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the tensor has been closed")
-        return self._open
+        return handle
 
     @property
     def dtype(self) -> DType | None:
