@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -155,6 +158,22 @@ def test_broken_states(ctx):
     for broken in (b"", b"nonsense" * 10, state[:-1], state + b"x", state[:40] + bytes([state[40] ^ 1]) + state[41:]):
         with pytest.raises(glq.BadFileError):
             glq.Quantizer.load(ctx, broken)
+
+
+def test_a_hessian_that_nobody_else_holds(environment):
+    code = """
+import faulthandler, glq, numpy as np
+faulthandler.enable()
+class Producer:
+    def __dlpack_device__(self): return (1, 0)
+    def __dlpack__(self, **arguments): return np.eye(1024).__dlpack__(**arguments)
+quantizer = glq.Quantizer(glq.Context(threads=1), 1024, 16)
+quantizer.set_hessian(Producer())
+assert np.array_equal(quantizer.hessian, np.eye(1024))
+print("done")
+"""
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
 
 
 def test_misuse(ctx, layer):

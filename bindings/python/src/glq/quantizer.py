@@ -176,7 +176,8 @@ class Quantizer:
             hessian: float32 or float64 [in_features, in_features], symmetric, on the host: the mean of x^T x per token.
             samples: Tokens it stands for when batches are added to it.
         """
-        check(self._lib.glq_quantizer_set_hessian(self._handle, view(hessian)._c, samples))
+        matrix = view(hessian)
+        check(self._lib.glq_quantizer_set_hessian(self._handle, matrix._c, samples))
 
     def run(
         self,
