@@ -152,6 +152,52 @@ def test_exceptions_in_callbacks_come_out(ctx, layer):
     assert quantizer.run(weight).bits == 2
 
 
+def test_one_call_at_a_time(environment):
+    code = """
+import faulthandler, glq, numpy as np, threading
+faulthandler.enable()
+quantizer = glq.Quantizer(glq.Context(threads=1), 512, 512)
+weight = np.random.default_rng(0).standard_normal((512, 512), np.float32)
+expected = quantizer.run(weight).export()
+running, refused = threading.Event(), []
+calls = {"add_batch": lambda: quantizer.add_batch(weight), "hessian": lambda: quantizer.hessian,
+         "set_hessian": lambda: quantizer.set_hessian(np.eye(512)), "run": lambda: quantizer.run(weight),
+         "abandon": lambda: quantizer.abandon(), "report": lambda: quantizer.report(), "save": lambda: quantizer.save()}
+def try_all(where):
+    for name, call in calls.items():
+        try:
+            call()
+        except glq.ArgumentError as error:
+            assert error.status_name == "GLQ_E_WRONG_STATE" and where in error.message, error
+            assert error.message.startswith(name + ": the quantizer is busy with run on "), error
+            refused.append(name)
+def progress(done, total, phase):
+    if not refused:
+        try_all("this thread")
+        thread = threading.Thread(target=try_all, args=("another thread",))
+        thread.start()
+        thread.join()
+result = quantizer.run(weight, progress=progress).export()
+assert sorted(refused) == sorted(list(calls) * 2), refused
+assert all(result[key].tobytes() == part.tobytes() for key, part in expected.items())
+quantizer.abandon()  # free again, also after an error
+try: quantizer.add_batch(weight[:, 1:])
+except glq.ArgumentError as error: assert error.status_name == "GLQ_E_SHAPE"
+quantizer.add_batch(weight)
+assert quantizer.samples == 512
+def work(call):
+    for _ in range(5):
+        try: call()
+        except glq.ArgumentError as error: assert error.status_name == "GLQ_E_WRONG_STATE", error
+threads = [threading.Thread(target=work, args=(calls[name],)) for name in ("run", "run", "set_hessian", "abandon")]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("done")
+"""
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
 def test_broken_states(ctx):
     state = glq.Quantizer(ctx, 64, 16).save()
     glq.Quantizer.load(ctx, state)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -65,7 +68,9 @@ def _descriptor(
 
 
 class Quantizer:
-    """Quantizes the weight of a linear layer, or of several that share their input. For one thread at a time.
+    """Quantizes the weight of a linear layer, or of several that share their input. For one call at a time.
+
+    A call while another thread's is running, or from its own progress function, is an ArgumentError.
 
     Args:
         context: Its threads are used, and results are made on its device.
@@ -114,6 +119,7 @@ class Quantizer:
         self.context = context
         self._lib = context._lib
         self._open: Any = ffi.gc(handle, self._lib.glq_quantizer_destroy)
+        self._busy: dict[str, tuple[str, int]] = {}  # "call": its name and thread, while there is one
         desc = new_struct("glq_quantizer_desc")
         check(self._lib.glq_quantizer_get_desc(handle, desc))
         self.in_features: int = desc.in_features
@@ -137,6 +143,21 @@ class Quantizer:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the quantizer has been closed")
         return handle
 
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[Any]:
+        """The handle, for one call; refused while there is another, since the interpreter's lock is not held in it."""
+        mine = (name, threading.get_ident())
+        try:
+            running = self._busy.setdefault("call", mine)  # atomic, and undone wherever Ctrl-C may strike
+            if running is not mine:
+                where = "this thread" if running[1] == mine[1] else "another thread"
+                raise ArgumentError(c.GLQ_E_WRONG_STATE, f"{name}: the quantizer is busy with {running[0]} on {where}; "
+                                                         "it takes one call at a time")
+            yield self._handle
+        finally:
+            if self._busy.get("call") is mine:
+                del self._busy["call"]
+
     def add_batch(self, x: ArrayLike, *, dtype: Any = None) -> None:
         """Adds the activations `x` (float16, bfloat16, float32 or float64 [..., in_features], on the host).
 
@@ -147,7 +168,8 @@ class Quantizer:
         from ._view import as_rows
 
         batch = view(x, dtype)
-        check(self._lib.glq_quantizer_add_batch(self._handle, as_rows(batch, "x")))
+        with self._alone("add_batch") as handle:
+            check(self._lib.glq_quantizer_add_batch(handle, as_rows(batch, "x")))
 
     @property
     def hessian(self) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -166,7 +188,8 @@ class Quantizer:
     def _hessian(self) -> tuple[np.ndarray[Any, np.dtype[np.float64]], float]:
         found = np.empty((self.in_features, self.in_features), np.float64)
         samples = ffi.new("double *")
-        check(self._lib.glq_quantizer_get_hessian(self._handle, view(found)._c, samples))
+        with self._alone("hessian") as handle:
+            check(self._lib.glq_quantizer_get_hessian(handle, view(found)._c, samples))
         return found, float(samples[0])
 
     def set_hessian(self, hessian: ArrayLike, samples: float = 0.0) -> None:
@@ -177,7 +200,8 @@ class Quantizer:
             samples: Tokens it stands for when batches are added to it.
         """
         matrix = view(hessian)
-        check(self._lib.glq_quantizer_set_hessian(self._handle, matrix._c, samples))
+        with self._alone("set_hessian") as handle:
+            check(self._lib.glq_quantizer_set_hessian(handle, matrix._c, samples))
 
     def run(
         self,
@@ -198,7 +222,7 @@ class Quantizer:
             weight: float16, bfloat16, float32 or float64 [out_features, in_features] on the host, finite.
             bias: float16, bfloat16 or float32 [out_features], stored with the result.
             progress: Called now and then with (done, total, phase). Returning False stops the run; an exception stops
-                it too and is raised again. Must not call into glq.
+                it too and is raised again. Must not call into glq; a call on this quantizer is refused.
             dtype: ``"bfloat16"`` if `weight` is a uint16 array of such; `bias_dtype` likewise.
             stream: Used to put the result on a CUDA device; complete on return.
 
@@ -219,11 +243,12 @@ class Quantizer:
             watcher = _callbacks.Progress(progress)
             function, user = _callbacks.report_progress, _callbacks.keep(watcher)
         try:
-            status = self._lib.glq_quantizer_run(self._handle, pointer, matrix._c,
-                                                 ffi.NULL if vector is None else vector._c, function, user, out)
-            if watcher is not None and watcher.error is not None:
-                raise watcher.error  # the run was cancelled by that
-            check(status)
+            with self._alone("run") as handle:
+                status = self._lib.glq_quantizer_run(handle, pointer, matrix._c,
+                                                     ffi.NULL if vector is None else vector._c, function, user, out)
+                if watcher is not None and watcher.error is not None:
+                    raise watcher.error  # the run was cancelled by that
+                check(status)
         finally:
             if watcher is not None:
                 _callbacks.forget(user)
@@ -231,12 +256,14 @@ class Quantizer:
 
     def abandon(self) -> None:
         """Forgets a run that was cancelled or failed, so that the next may be of another weight. The Hessian stays."""
-        check(self._lib.glq_quantizer_abandon(self._handle))
+        with self._alone("abandon") as handle:
+            check(self._lib.glq_quantizer_abandon(handle))
 
     def report(self) -> QuantizerReport:
         """How good the last finished run was. Raises ArgumentError if there is none."""
         report = new_struct("glq_quantizer_report")
-        check(self._lib.glq_quantizer_get_report(self._handle, report))
+        with self._alone("report") as handle:
+            check(self._lib.glq_quantizer_get_report(handle, report))
         return QuantizerReport(
             report.proxy_loss, report.proxy_loss_relative, report.sqnr_db, report.weight_scale,
             tuple(report.cum_inv_scale[0:report.num_stages]), report.seconds, report.samples, report.damping_retries,
@@ -245,9 +272,10 @@ class Quantizer:
     def save(self) -> bytes:
         """The whole state: options, Hessian, and what a cancelled or failed run did."""
         needed = ffi.new("size_t *")
-        check(self._lib.glq_quantizer_save(self._handle, ffi.NULL, 0, needed))
-        buffer = bytearray(needed[0])
-        check(self._lib.glq_quantizer_save(self._handle, ffi.from_buffer(buffer), len(buffer), needed))
+        with self._alone("save") as handle:
+            check(self._lib.glq_quantizer_save(handle, ffi.NULL, 0, needed))
+            buffer = bytearray(needed[0])
+            check(self._lib.glq_quantizer_save(handle, ffi.from_buffer(buffer), len(buffer), needed))
         return bytes(buffer)
 
     @classmethod
