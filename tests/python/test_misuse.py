@@ -60,6 +60,26 @@ def test_wrong_dtype(weight):
         glq.fused_linear_e8p(weight, np.zeros((2, 100), np.float32), dtype="int32")
 
 
+def test_wrong_dtype_of_out(weight):
+    x, padded = np.zeros((2, 100), np.float32), (2, weight.info.padded_in)
+    for call in (lambda out: glq.rht_input(weight, x, out(padded)),
+                 lambda out: glq.matmul_e8p(weight, np.zeros(padded, np.float32), out((2, weight.info.padded_out))),
+                 lambda out: glq.rht_output(weight, np.zeros((2, weight.info.padded_out), np.float32), out((2, 40))),
+                 lambda out: glq.decode_e8p(weight, out((weight.info.padded_out, weight.info.padded_in))),
+                 lambda out: glq.dequantize(weight, out((40, 100))), lambda out: glq.fused_linear_e8p(weight, x, out((2, 40))),
+                 lambda out: glq.fused_linear_e8p(weight, x, out((2, 40)), dtype="float32")):
+        with fails(glq.ArgumentError, "GLQ_E_DTYPE", "32"):
+            call(lambda shape: np.zeros(shape, np.int32))
+    half = np.zeros((2, 40), np.float16)
+    with fails(glq.ArgumentError, "GLQ_E_DTYPE", "float16", "bfloat16"):
+        glq.fused_linear_e8p(weight, x, half, dtype="bfloat16")
+    with fails(glq.ArgumentError, "GLQ_E_DTYPE", "float16", "float32"):
+        glq.fused_linear_e8p(weight, x, half, dtype="float32")
+    with fails(glq.ArgumentError, "GLQ_E_DTYPE", "U16"):
+        glq.fused_linear_e8p(weight, x, half.view(np.uint16))
+    glq.fused_linear_e8p(weight, x, half.view(np.uint16), dtype="bfloat16")
+
+
 def test_wrong_layout(weight):
     with fails(glq.ArgumentError, "GLQ_E_LAYOUT"):
         glq.fused_linear_e8p(weight, np.zeros((100, 2), np.float32).T)

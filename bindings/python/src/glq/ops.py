@@ -44,7 +44,9 @@ class _Call:
                 out = np.empty(shape, like.dtype if native else dtype.numpy)
             else:
                 out = Tensor.empty(self.context, shape, dtype)
-        made = self.context._view(out, dtype if isinstance(out, np.ndarray) else None, self.stream)
+        # Only what NumPy cannot say is put in its place; any other dtype is for the library to judge.
+        bits = isinstance(out, np.ndarray) and dtype is DType.BFLOAT16 and out.dtype == np.uint16
+        made = self.context._view(out, dtype if bits else None, self.stream)
         if isinstance(out, Tensor):
             out._stream = self.stream
         return out, made
@@ -71,12 +73,16 @@ def _out_dtype(dtype: Any, x: View) -> DType:
 
 
 def _result_dtype(out: Any, dtype: Any, x: View) -> DType:
-    """Of an `out` that is given: its own, unless `dtype` says how to read a uint16 array."""
-    if dtype is None and isinstance(out, np.ndarray):
-        if x._code == DType.BFLOAT16 and out.dtype == np.uint16:
-            return DType.BFLOAT16
-        return dtype_of_array(out)
-    return _out_dtype(dtype, x)
+    """Of an `out` that is given: its own, unless `dtype` says that a uint16 array is of bfloat16."""
+    if not isinstance(out, np.ndarray):
+        return _out_dtype(dtype, x)
+    own = dtype_of_array(out)
+    wanted = own if dtype is None else DType.of(dtype)
+    if own is DType.UINT16 and (wanted if dtype is not None else x._code) == DType.BFLOAT16:
+        return DType.BFLOAT16
+    if own is not wanted:
+        raise ArgumentError(c.GLQ_E_DTYPE, f"out has dtype {own}, but dtype is {wanted}")
+    return own
 
 
 def fused_linear_e8p(
