@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
 import subprocess
 import sys
@@ -87,6 +89,14 @@ def test_other_versions_are_refused(environment, tmp_path, body, text):
     result = python(TRY.format(arguments=()), environment, GLQ_LIBRARY=str(library))
     assert "LibraryLoadError" in result.stdout and text in result.stdout and str(library) in result.stdout
     assert glq.__version__ in result.stdout
+
+
+def test_the_error_crosses_processes():
+    error = glq.LibraryLoadError("not there:", [("/a", "no such file"), ("/b", "no library")])
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(other) is glq.LibraryLoadError and str(other) == str(error) and other.tried == error.tried
+    failure = glq.ArgumentError(101, "x", "f", "errno", 2)
+    assert str(pickle.loads(pickle.dumps(failure))) == str(failure)
 
 
 def test_importing_needs_no_library(environment):

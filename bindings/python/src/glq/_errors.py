@@ -93,7 +93,11 @@ class LibraryLoadError(ImportError):
 
     def __init__(self, message: str, tried: list[tuple[str, str]]) -> None:
         self.tried = tried
+        self._message = message
         super().__init__("\n  ".join([message, *(f"{path}: {reason}" for path, reason in tried)]))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # an ImportError's own would lack an argument
+        return type(self), (self._message, self.tried)
 
 
 _CLASSES: dict[int, type[GlqError]] = {
