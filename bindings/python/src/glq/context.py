@@ -326,10 +326,13 @@ class Context:
     def _wait(self, stream: int) -> None:
         check(self._lib.glq_context_synchronize(self._handle, ffi.cast("void *", stream)))
 
-    def _workspace(self, nbytes: int, stream: Any) -> Any:
-        """A glq_workspace of at least `nbytes` for this thread and stream."""
+    def _workspace(self, nbytes: int, stream: Any) -> Workspace | None:
+        """A workspace of at least `nbytes` for this thread and stream.
+
+        To be held until the call is done: a finalizer that needs a larger one may put that in its place meanwhile.
+        """
         if nbytes == 0:
-            return ffi.NULL
+            return None
         kept: dict[int, Workspace] | None = getattr(self._scratch, "by_stream", None)
         if kept is None:
             kept = self._scratch.by_stream = {}
@@ -339,4 +342,4 @@ class Context:
             if found is not None and not self.is_cpu:  # queued work may still use the old one
                 check(self._lib.glq_context_synchronize(self._handle, stream))
             found = kept[key] = Workspace(self, nbytes)
-        return found._c
+        return found

@@ -31,6 +31,7 @@ class _Call:
         self.lib = weight._lib
         self.stream = stream_pointer(stream, self.context._device)
         self.math = math_mode(math)
+        self.scratch: Workspace | None = None
         self.opts = _NULL if self.math == 0 else new_struct("glq_launch_opts", math_mode=self.math)
 
     def input(self, array: ArrayLike, dtype: Any = None) -> View:
@@ -61,7 +62,12 @@ class _Call:
             function = getattr(self.lib, query)
             check(function(self.native, self.handle, tokens, self.opts, size))
             known = self.weight._workspace_bytes[query, self.math] = (tokens, int(size[0]))
-        return self.context._workspace(known[1], self.stream)
+        return self.own(known[1])
+
+    def own(self, nbytes: int) -> Any:
+        """A glq_workspace of this thread, held until the call is done."""
+        self.scratch = self.context._workspace(nbytes, self.stream)
+        return _NULL if self.scratch is None else self.scratch._c
 
 
 def _tokens(rows: Any) -> int:
@@ -170,7 +176,7 @@ def fused_linear_e8p_group(
     if workspace is None:
         size = ffi.new("size_t *")
         check(call.lib.glq_fused_linear_e8p_group_workspace(call.native, array, len(handles), _tokens(rows), call.opts, size))
-        scratch = call.context._workspace(int(size[0]), call.stream)
+        scratch = call.own(int(size[0]))
     else:
         scratch = workspace._for(call.context)
     check(call.lib.glq_fused_linear_e8p_group(call.native, call.stream, array, len(handles), rows, targets, scratch,
