@@ -355,6 +355,8 @@ class Tensor:
         return self.context._device
 
     def __dlpack__(
+        if not self.context.is_cpu:
+            check(self._lib.glq_context_synchronize(self._native_context, self._stream))
         self,
         *,
         stream: int | None = None,
