@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import glq
-from glq import _callbacks
+from glq import _callbacks, ops
 from glq._cli import random_weight
 
 
@@ -165,6 +165,105 @@ def test_torch(ctx, rng):
     assert out.numpy().tobytes() == expected.tobytes()
     assert torch.from_dlpack(glq.Tensor.copy_of(ctx, x)).numpy().tobytes() == x.tobytes()
     assert glq.DType.of(torch.bfloat16) is glq.DType.BFLOAT16
+
+
+def test_what_a_finalizer_uses_is_still_there(environment, tmp_path):
+    """In garbage with a cycle the finalizers of cffi's pointers run before or after this __del__, in no order."""
+    code = """
+import faulthandler, gc, glq, numpy as np, sys
+faulthandler.enable()
+gc.disable()
+context = glq.Context(threads=1)
+glq.checkpoint.write_tensors(sys.argv[1], {"a": np.arange(1 << 20, dtype=np.float32)})
+saved, sums = [], []
+class Producer:
+    def __dlpack_device__(self): return (1, 0)
+    def __dlpack__(self, **arguments): return np.arange(1 << 20, dtype=np.float32).__dlpack__(**arguments)
+class Layer:
+    def __init__(self):
+        own = glq.Context(threads=1)
+        self.tensor = glq.Tensor.copy_of(own, np.arange(1 << 20, dtype=np.float32))
+        self.lent, self.produced = self.tensor.view(), glq.view(Producer())
+        self.file = glq.checkpoint.open(sys.argv[1])
+        self.array = self.file.tensors["a"]
+        self.quantizer = glq.Quantizer(own, 64, 16)
+        self.me = self
+    def use(self):
+        self.quantizer.add_batch(np.ones((1, 64), np.float32))
+        again = glq.Tensor.copy_of(self.tensor.context, np.ones(4, np.float32))
+        return [int(part[-1]) for part in (self.tensor.numpy(), self.lent.numpy(), self.produced.numpy(), self.array,
+                                           self.file.tensors["a"])] + [int(again.numpy().sum())]
+    def __del__(self):
+        sums.append(self.use())
+        saved.append(self)
+Layer()
+held = context.info().host_bytes
+gc.collect()
+expected = [(1 << 20) - 1] * 5 + [4]
+assert sums == [expected] and saved[0].use() == expected
+layer = saved.pop()
+own = layer.tensor.context
+del layer.me
+size = own.info().host_bytes
+del layer
+gc.collect()
+assert size - own.info().host_bytes >= 4 << 20  # and in the end it goes
+print("done")
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.safetensors")], env=environment,
+                            capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+def test_a_closed_context_takes_nothing(ctx, rng):
+    closed = glq.Context(threads=1)
+    closed.close()
+    array, alive = watched(rng)
+    with pytest.raises(glq.ArgumentError, match="closed"):
+        glq.Tensor.from_dlpack(closed, array)
+    with pytest.raises(glq.ArgumentError, match="closed"):
+        glq.Tensor.borrow(closed, array)
+    del array
+    gc.collect()
+    assert alive() is None
+
+
+def test_scratch_is_held_until_the_call_is_done(rng, monkeypatch):
+    """A finalizer that needs more scratch, between taking it and using it."""
+    context = glq.Context(threads=1)
+    weight = random_weight(context, 48, 128, 4)
+    x, wide = rng.standard_normal((1, 128), np.float32), rng.standard_normal((64, 128), np.float32)
+    expected = glq.fused_linear_e8p(weight, x).tobytes()
+    as_rows, seen = ops.as_rows, []
+
+    def between(made, what):
+        if what.startswith("out") and not seen:
+            old = weakref.ref(next(iter(context._scratch.by_stream.values())))
+            seen.append(old)
+            glq.fused_linear_e8p(weight, wide)
+            assert old() is not next(iter(context._scratch.by_stream.values())) and old() is not None
+        return as_rows(made, what)
+
+    monkeypatch.setattr(ops, "as_rows", between)
+    assert glq.fused_linear_e8p(weight, x).tobytes() == expected and seen and seen[0]() is None
+
+
+def test_an_array_is_read_when_its_stream_is_done(monkeypatch):
+    context = glq.Context(threads=1)
+    tensor = glq.Tensor.copy_of(context, np.arange(3, dtype=np.float32))
+    waited = []
+
+    class Library:
+        def glq_context_synchronize(self, native, stream):
+            waited.append(stream)
+            return 0
+
+        def __getattr__(self, name):
+            return getattr(context._lib, name)
+
+    monkeypatch.setattr(glq.Context, "is_cpu", False)
+    tensor._lib, tensor._stream = Library(), "the stream"
+    assert np.asarray(tensor).tolist() == [0, 1, 2] and waited == ["the stream"]
 
 
 def test_objects_may_go_in_any_order(rng):

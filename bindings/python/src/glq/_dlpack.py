@@ -9,6 +9,7 @@ from . import _callbacks
 from . import _constants as c
 from ._errors import ArgumentError
 from ._glq_cffi import ffi
+from ._owned import Owned
 
 _VERSIONED, _OLD = b"dltensor_versioned", b"dltensor"
 _READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
@@ -40,15 +41,15 @@ class Imported:
     """A DLPack array that has been taken out of its capsule; the producer's memory lives as long as this object."""
 
     def __init__(self, managed: Any, versioned: bool) -> None:
-        self.managed = ffi.gc(managed, _delete)
+        self._owned = Owned(managed, _delete)
+        self.managed = managed
         self.versioned = versioned
-        self.tensor = self.managed.dl_tensor
-        self.read_only = bool(versioned and self.managed.flags & _READ_ONLY)
+        self.tensor = managed.dl_tensor
+        self.read_only = bool(versioned and managed.flags & _READ_ONLY)
 
     def release(self) -> Any:
         """Gives the managed struct away: whoever gets it calls its deleter."""
-        ffi.gc(self.managed, None)  # takes the destructor off this very object
-        return self.managed
+        return self._owned.release()
 
 
 def stream_number(stream: Any) -> int:

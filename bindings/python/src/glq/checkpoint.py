@@ -15,6 +15,7 @@ from . import _constants as c
 from ._errors import ArgumentError, BadFileError
 from ._glq_cffi import ffi
 from ._loader import check, library, new_struct, text
+from ._owned import Owned
 from .context import Context, stream_pointer
 from .dtypes import DType
 from .tensor import Tensor, stage_key
@@ -87,27 +88,26 @@ class Checkpoint:
         self._lib = library()
         out = ffi.new("glq_checkpoint **")
         check(self._lib.glq_checkpoint_open(os.fspath(path).encode(), out))
-        self._open: Any = ffi.gc(out[0], self._lib.glq_checkpoint_destroy)
+        self._open: Owned | None = Owned(out[0], self._lib.glq_checkpoint_destroy)
         self._name_lists: dict[str, tuple[str, ...]] = {}
 
     @property
-    def _handle(self) -> Any:
-        handle = self._open  # once: another thread may close it
-        if handle is None:
+    def _owned(self) -> Owned:
+        # To be kept in a local until a body is done: another thread may close the checkpoint meanwhile, and what the
+        # library hands out (names, descriptors) points into the mapping.
+        owned = self._open
+        if owned is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the checkpoint has been closed")
-        return handle
-
-    # Every body below keeps the handle in a local until it is done: another thread may close the checkpoint meanwhile,
-    # and what the library hands out (names, descriptors) points into the mapping.
+        return owned
 
     def _names(self, kind: str) -> tuple[str, ...]:
-        handle = self._handle
+        owned = self._owned
         if kind not in self._name_lists:
             count, name = ffi.new("int64_t *"), ffi.new("const char **")
-            check(getattr(self._lib, f"glq_checkpoint_{kind}_count")(handle, count))
+            check(getattr(self._lib, f"glq_checkpoint_{kind}_count")(owned.pointer, count))
             found = []
             for index in range(count[0]):
-                check(getattr(self._lib, f"glq_checkpoint_{kind}_name")(handle, index, name))
+                check(getattr(self._lib, f"glq_checkpoint_{kind}_name")(owned.pointer, index, name))
                 found.append(text(name[0]))
             self._name_lists[kind] = tuple(found)
         return self._name_lists[kind]
@@ -130,22 +130,22 @@ class Checkpoint:
 
     def view(self, name: str) -> View:
         """A tensor as a view, which knows its dtype (NumPy has no bfloat16). Raises NotFoundError."""
-        return self._view(self._handle, name)
+        return self._view(self._owned, name)
 
-    def _view(self, handle: Any, name: str) -> View:
+    def _view(self, owned: Owned, name: str) -> View:
         struct = ffi.new("glq_view *")
-        check(self._lib.glq_checkpoint_tensor(handle, name.encode(), struct))
-        return View(struct, handle)
+        check(self._lib.glq_checkpoint_tensor(owned.pointer, name.encode(), struct))
+        return View(struct, owned)
 
-    def _layer(self, handle: Any, name: str) -> Any:
+    def _layer(self, owned: Owned, name: str) -> Any:
         desc = new_struct("glq_e8p_desc")
-        check(self._lib.glq_checkpoint_layer(handle, name.encode(), desc))
+        check(self._lib.glq_checkpoint_layer(owned.pointer, name.encode(), desc))
         return desc
 
     def layer(self, name: str) -> LayerInfo:
         """What an E8P layer is. Raises NotFoundError."""
-        handle = self._handle
-        desc = self._layer(handle, name)
+        owned = self._owned
+        desc = self._layer(owned, name)
         prefix = name + "."
         own = [prefix + key for key in _LAYER_KEYS if prefix + key in self._names("tensor")]
         stages = [desc.stages[index] for index in range(desc.num_stages)]
@@ -153,7 +153,7 @@ class Checkpoint:
         return LayerInfo(
             name, bits, desc.out_features, desc.in_features, desc.padded_out, desc.padded_in, desc.weight_scale,
             tuple(stage.cum_inv_scale for stage in stages), desc.bias != ffi.NULL,
-            sum(self._view(handle, key).nbytes for key in own),
+            sum(self._view(owned, key).nbytes for key in own),
         )
 
     def load(
@@ -178,8 +178,8 @@ class Checkpoint:
         Raises:
             NotFoundError: No such layer. ArgumentError: the given sizes do not fit.
         """
-        handle = self._handle
-        desc = self._layer(handle, name)
+        owned = self._owned
+        desc = self._layer(owned, name)
         if out_features is not None:
             desc.out_features = out_features
         if in_features is not None:

@@ -11,6 +11,7 @@ from . import _constants as c
 from ._errors import ArgumentError, error_class
 from ._glq_cffi import ffi
 from ._loader import check, library, new_struct, text
+from ._owned import Owned
 from .dtypes import DType
 from ._view import View, device_text, make_view
 
@@ -164,11 +165,11 @@ class Workspace:
         lib = context._lib
         out = ffi.new("glq_tensor **")
         check(lib.glq_tensor_create(context._handle, spec, out))
+        self._memory = Owned(out[0], lib.glq_tensor_destroy)
         self.device = context.device
         self.nbytes = nbytes
-        self._memory = ffi.gc(out[0], lib.glq_tensor_destroy)
         lent = ffi.new("glq_view *")
-        check(lib.glq_tensor_view(self._memory, lent))
+        check(lib.glq_tensor_view(self._memory.pointer, lent))
         start = int(ffi.cast("uintptr_t", lent.data))
         start += -start % alignment
         self._c = ffi.new("glq_workspace *", {"data": ffi.cast("void *", start), "bytes": nbytes})
@@ -245,7 +246,7 @@ class Context:
         if status != c.GLQ_OK and log is not None:
             _callbacks.forget(desc.destroyed_user)
         check(status)
-        self._open = ffi.gc(out[0], self._lib.glq_context_destroy)
+        self._open: Owned | None = Owned(out[0], self._lib.glq_context_destroy)
         self._scratch = threading.local()
         info = self._info()
         self._device = (int(info.device.type), int(info.device.index))
@@ -253,11 +254,15 @@ class Context:
         """``"cpu"`` or ``"cuda:N"``."""
 
     @property
-    def _handle(self) -> Any:
-        handle = self._open  # once: another thread may close it
-        if handle is None:
+    def _owned(self) -> Owned:
+        owned = self._open  # once: another thread may close it
+        if owned is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the context has been closed")
-        return handle
+        return owned
+
+    @property
+    def _handle(self) -> Any:
+        return self._owned.pointer
 
     @property
     def is_cpu(self) -> bool:

@@ -15,6 +15,7 @@ from . import _constants as c
 from ._errors import ArgumentError
 from ._glq_cffi import ffi
 from ._loader import check, new_struct
+from ._owned import Owned
 from .context import Context, stream_pointer
 from .dtypes import DType
 from .tensor import ArrayLike, Tensor
@@ -116,9 +117,9 @@ class Quantizer:
         self._adopt(context, out[0])
 
     def _adopt(self, context: Context, handle: Any) -> None:
-        self.context = context
         self._lib = context._lib
-        self._open: Any = ffi.gc(handle, self._lib.glq_quantizer_destroy)
+        self._open: Owned | None = Owned(handle, self._lib.glq_quantizer_destroy)
+        self.context = context
         self._busy: dict[str, tuple[str, int]] = {}  # "call": its name and thread, while there is one
         desc = new_struct("glq_quantizer_desc")
         check(self._lib.glq_quantizer_get_desc(handle, desc))
@@ -138,10 +139,10 @@ class Quantizer:
 
     @property
     def _handle(self) -> Any:
-        handle = self._open  # once: another thread may close it
-        if handle is None:
+        owned = self._open  # once: another thread may close it
+        if owned is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the quantizer has been closed")
-        return handle
+        return owned.pointer
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[Any]:
@@ -234,6 +235,7 @@ class Quantizer:
             NumericError: The Hessian cannot be factorised.
             ArgumentError: Wrong shape or dtype, NaN or infinity.
         """
+        owned_context = self.context._owned
         pointer = stream_pointer(stream, self.context._device)
         matrix = view(weight, dtype)
         vector = None if bias is None else view(bias, bias_dtype)
@@ -252,7 +254,7 @@ class Quantizer:
         finally:
             if watcher is not None:
                 _callbacks.forget(user)
-        return Tensor(self.context, out[0])
+        return Tensor(self.context, out[0], owned_context)
 
     def abandon(self) -> None:
         """Forgets a run that was cancelled or failed, so that the next may be of another weight. The Hessian stays."""

@@ -13,6 +13,7 @@ from . import _dlpack
 from ._errors import ArgumentError
 from ._glq_cffi import ffi
 from ._loader import check, new_struct
+from ._owned import Owned
 from .context import Context, stream_pointer
 from .dtypes import DType, of_code
 from ._view import View, compact_strides, device_text, fill_view, view_of_imported
@@ -77,15 +78,16 @@ class Tensor:
     `__cuda_array_interface__` (on CUDA) and `__array__` (on the CPU).
     """
 
-    def __init__(self, context: Context, handle: Any) -> None:
+    def __init__(self, context: Context, handle: Any, owned_context: Owned) -> None:
         # Not for callers. `handle` is owned; the native context is kept as well, so that Context.close() does no harm.
+        self._lib = context._lib
+        self._open: Owned | None = Owned(handle, self._lib.glq_tensor_destroy)
         self.context = context
         """The context the tensor was made from."""
-        self._lib = context._lib
-        self._native_context = context._handle
-        self._open: Any = ffi.gc(handle, self._lib.glq_tensor_destroy)
+        self._owned_context = owned_context
+        self._native_context = owned_context.pointer
         info = new_struct("glq_tensor_info")
-        check(self._lib.glq_tensor_get_info(self._open, info))
+        check(self._lib.glq_tensor_get_info(handle, info))
         self.encoding: str = "e8p" if info.encoding == c.GLQ_ENCODING_E8P else "dense"
         """``"dense"`` or ``"e8p"``."""
         self.shape: tuple[int, ...] = tuple(info.shape[0:info.ndim])
@@ -106,8 +108,9 @@ class Tensor:
         extents = tuple(int(extent) for extent in shape)
         spec = fill_view(extents, compact_strides(extents), 0, kind, (c.GLQ_DEVICE_CPU, 0), False)
         out = ffi.new("glq_tensor **")
-        check(context._lib.glq_tensor_create(context._handle, spec, out))
-        return cls(context, out[0])
+        owned = context._owned
+        check(context._lib.glq_tensor_create(owned.pointer, spec, out))
+        return cls(context, out[0], owned)
 
     @classmethod
     def copy_of(cls, context: Context, array: ArrayLike, *, dtype: Any = None, stream: Any = None) -> Tensor:
@@ -122,8 +125,9 @@ class Tensor:
         pointer = stream_pointer(stream, context._device)
         source = context._view(array, None if dtype is None else DType.of(dtype), pointer)
         out = ffi.new("glq_tensor **")
-        check(context._lib.glq_tensor_create_copy(context._handle, pointer, source._c, out))
-        return cls(context, out[0])
+        owned = context._owned
+        check(context._lib.glq_tensor_create_copy(owned.pointer, pointer, source._c, out))
+        return cls(context, out[0], owned)
 
     @classmethod
     def borrow(cls, context: Context, array: ArrayLike, *, dtype: Any = None, stream: Any = None) -> Tensor:
@@ -133,30 +137,32 @@ class Tensor:
         """
         pointer = stream_pointer(stream, context._device)
         lent = context._view(array, None if dtype is None else DType.of(dtype), pointer)
+        owned = context._owned
         user = _callbacks.keep(lent)
         out = ffi.new("glq_tensor **")
         try:
-            check(context._lib.glq_tensor_borrow(context._handle, lent._c, _callbacks.release_kept, user, out))
+            check(context._lib.glq_tensor_borrow(owned.pointer, lent._c, _callbacks.release_kept, user, out))
         except BaseException:
             _callbacks.forget(user)
             raise
-        return cls(context, out[0])
+        return cls(context, out[0], owned)
 
     @classmethod
     def from_dlpack(cls, context: Context, array: Any, *, stream: Any = None) -> Tensor:
         """A dense tensor that takes over an array from another framework through DLPack, without a copy."""
+        owned = context._owned
         taken = _dlpack.take(array, stream_pointer(stream, context._device))
         if not taken.versioned:
             return cls.borrow(context, _Holder(taken))
         out = ffi.new("glq_tensor **")
         managed = taken.release()
-        status = context._lib.glq_tensor_import_dlpack(context._handle, managed, out)
+        status = context._lib.glq_tensor_import_dlpack(owned.pointer, managed, out)
         if status != c.GLQ_OK:
             try:
                 check(status)
             finally:
                 _dlpack._delete(managed)
-        return cls(context, out[0])
+        return cls(context, out[0], owned)
 
     @classmethod
     def e8p(
@@ -242,17 +248,22 @@ class Tensor:
     @classmethod
     def _from_desc(cls, context: Context, stream: Any, desc: Any) -> Tensor:
         out = ffi.new("glq_tensor **")
-        check(context._lib.glq_tensor_create_e8p(context._handle, stream, desc, out))
-        return cls(context, out[0])
+        owned = context._owned
+        check(context._lib.glq_tensor_create_e8p(owned.pointer, stream, desc, out))
+        return cls(context, out[0], owned)
 
     # What it is
 
     @property
-    def _handle(self) -> Any:
-        handle = self._open  # once: another thread may close it
-        if handle is None:
+    def _owned(self) -> Owned:
+        owned = self._open  # once: another thread may close it
+        if owned is None:
             raise ArgumentError(c.GLQ_E_BAD_HANDLE, "the tensor has been closed")
-        return handle
+        return owned
+
+    @property
+    def _handle(self) -> Any:
+        return self._owned.pointer
 
     @property
     def dtype(self) -> DType | None:
@@ -319,10 +330,10 @@ class Tensor:
     # Getting at the elements
 
     def _lend(self) -> View:
-        handle = self._handle
+        owned = self._owned
         struct = ffi.new("glq_view *")
-        check(self._lib.glq_tensor_view(handle, struct))
-        return View(struct, handle, self.shape)
+        check(self._lib.glq_tensor_view(owned.pointer, struct))
+        return View(struct, owned, self.shape)
 
     def view(self) -> View:
         """The elements of a dense tensor as a view, which keeps the memory alive."""
@@ -344,6 +355,8 @@ class Tensor:
         return copy
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if not self.context.is_cpu:
+            check(self._lib.glq_context_synchronize(self._native_context, self._stream))
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
             if copy is False:
@@ -355,8 +368,6 @@ class Tensor:
         return self.context._device
 
     def __dlpack__(
-        if not self.context.is_cpu:
-            check(self._lib.glq_context_synchronize(self._native_context, self._stream))
         self,
         *,
         stream: int | None = None,
