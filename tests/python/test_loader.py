@@ -68,6 +68,13 @@ def test_every_path_is_listed(environment, package):
     assert "libglq.so.0: " in result.stdout and "GLQ_LIBRARY" in result.stdout
 
 
+def test_a_path_with_a_nul_and_one_of_bytes(environment):
+    result = python(TRY.format(arguments=(glq.library_path() + "\0x",)), environment)
+    assert result.stdout.startswith("LibraryLoadError") and "NUL" in result.stdout
+    result = python(TRY.format(arguments=(glq.library_path().encode(),)), environment)
+    assert result.stdout.strip() == f"loaded {glq.library_path()}"
+
+
 def test_not_a_library_and_another_library(environment, tmp_path):
     text = tmp_path / "libglq.so"
     text.write_text("no library")

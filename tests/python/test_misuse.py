@@ -209,6 +209,65 @@ def test_contexts(ctx):
         glq.fused_linear_e8p(random_weight(ctx, 16, 64, 2), np.zeros((1, 64), np.float32), stream=1)
 
 
+def test_text_that_C_would_cut(ctx, tmp_path):
+    with glq.checkpoint.open(golden.FOLDER / "ckpt_e8p_blockdiag") as file:
+        name = file.layers[0]
+        for call in (lambda name: file.view(name), lambda name: file.tensors[name], lambda name: file.layer(name),
+                     lambda name: file.load(name, ctx)):
+            for wrong in (name + "\0x", f"{name}.SU\0x", "\udc80"):
+                with fails(glq.ArgumentError, "GLQ_E_INVALID_ARGUMENT", "name"):
+                    call(wrong)
+    path = str(golden.FOLDER / "ckpt_e8p_blockdiag")
+    for wrong in (path + "\0x", path.encode() + b"\0x"):
+        with fails(glq.ArgumentError, "GLQ_E_INVALID_ARGUMENT", "path", "NUL"):
+            glq.checkpoint.open(wrong)
+    with fails(glq.ArgumentError, "GLQ_E_INVALID_ARGUMENT", "device", "NUL"):
+        glq.Context("cpu\0x")
+    with fails(glq.ArgumentError, "GLQ_E_INVALID_ARGUMENT", "cublaslt_library", "NUL"):
+        glq.Context(cublaslt_library="x\0y")
+    with glq.checkpoint.open(path.encode()) as file:
+        assert str(file.path) == path and file.config
+    for folder in (tmp_path / "\udcff", bytes(tmp_path / "b\udcfe")):  # names that are not UTF-8
+        glq.checkpoint.save(folder, {"a": random_weight(ctx, 16, 64, 2)})
+        with glq.checkpoint.open(folder) as file:
+            assert file.layers == ("a",)
+
+
+def test_integers_that_do_not_fit(ctx, weight):
+    big = 1 << 70
+    indices = [np.zeros((1, 1, 8, 4), np.int64)]
+    with glq.checkpoint.open(golden.FOLDER / "ckpt_e8p_blockdiag") as file:
+        for name, call in (
+            ("shape", lambda: glq.Tensor.empty(ctx, (big,), "float32")),
+            ("in_features", lambda: glq.Tensor.e8p(ctx, indices, in_features=big)),
+            ("out_features", lambda: glq.Tensor.e8p(ctx, indices, out_features=big)),
+            ("in_blocks", lambda: glq.Tensor.e8p(ctx, indices, in_blocks=[big])),
+            ("nbytes", lambda: glq.Workspace(ctx, big)),
+            ("nbytes", lambda: glq.Workspace(ctx, (1 << 63) - 1)),
+            ("nbytes", lambda: glq.Workspace(ctx, -1)),
+            ("max_tokens", lambda: glq.workspace_bytes(weight, big)),
+            ("max_tokens", lambda: glq.workspace_bytes([weight], -big)),
+            ("tokens", lambda: glq.plan(weight, big)),
+            ("row_begin", lambda: glq.decode_e8p(weight, row_begin=big)),
+            ("rows", lambda: glq.decode_e8p(weight, rows=big)),
+            ("threads", lambda: glq.Context(threads=1 << 40)),
+            ("stream", lambda: ctx.synchronize(big)),
+            ("max_tokens", lambda: ctx.op_support("dequantize", max_tokens=big)),
+            ("bits", lambda: ctx.op_support("dequantize", bits=1 << 40)),
+            ("in_features", lambda: glq.Quantizer(ctx, big, 16)),
+            ("out_features", lambda: glq.Quantizer.memory(64, big)),
+            ("bits", lambda: glq.Quantizer(ctx, 64, 16, 1 << 40)),
+            ("refine", lambda: glq.Quantizer(ctx, 64, 16, refine=big)),
+            ("seed", lambda: glq.Quantizer(ctx, 64, 16, seed=-1)),
+            ("in_features", lambda: file.load(file.layers[0], ctx, in_features=big)),
+            ("out_features", lambda: file.load(file.layers[0], ctx, out_features=-big)),
+        ):
+            with fails(glq.ArgumentError, "GLQ_E_SHAPE" if name == "shape" else "GLQ_E_INVALID_ARGUMENT", name):
+                call()
+        with fails(glq.ArgumentError, "GLQ_E_SHAPE", "rows"):
+            glq.decode_e8p(weight, rows=1 << 62)
+
+
 def test_workspace_of_another_device(ctx, weight):
     scratch = glq.Workspace(ctx, 1 << 16)
     scratch.device = "cuda:3"  # as one made there would say; the memory must not be looked at

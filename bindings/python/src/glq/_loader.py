@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _constants as c
-from ._errors import LibraryLoadError, make_error
+from ._errors import ArgumentError, LibraryLoadError, make_error
 from ._glq_cffi import ffi
 
 _NAME = {"win32": "glq.dll", "darwin": "libglq.dylib"}.get(sys.platform, "libglq.so")
@@ -38,6 +39,8 @@ def _candidates() -> list[str]:
 
 def _open(path: str) -> Any:
     """The opened library. Raises OSError if it cannot be, or is not the right one."""
+    if "\0" in path:
+        raise OSError("the path has a NUL character")
     if os.sep in path and not os.path.exists(path):
         raise OSError("no such file")
     try:
@@ -69,7 +72,7 @@ def _load(paths: list[str]) -> None:
                            tried)
 
 
-def load_library(path: str | os.PathLike[str] | None = None) -> str:
+def load_library(path: str | bytes | os.PathLike[str] | None = None) -> str:
     """Loads libglq and returns the path it was loaded from.
 
     Called by itself when the library is first needed. With `path`, that file and no other is used; it must come before
@@ -80,13 +83,13 @@ def load_library(path: str | os.PathLike[str] | None = None) -> str:
         LibraryLoadError: It cannot be loaded or has another ABI version; lists every path tried and the reason.
             Or another file has been loaded already.
     """
-    wanted = os.fspath(path) if path is not None else os.environ.get("GLQ_LIBRARY")
+    wanted = os.fsdecode(path) if path is not None else os.environ.get("GLQ_LIBRARY")
     with _lock:
         if _lib is None:
             _load([wanted] if wanted else _candidates())
-        elif path is not None and os.fspath(path) != _path:
+        elif path is not None and wanted != _path:
             raise LibraryLoadError(f"libglq has already been loaded from {_path}; it cannot be replaced by:",
-                                   [(os.fspath(path), "came too late")])
+                                   [(str(wanted), "came too late")])
         assert _path is not None
         return _path
 
@@ -119,6 +122,42 @@ def check(status: int) -> None:
         raise make_error(status, info, text)
 
 
+def c_text(value: str, name: str) -> bytes:
+    """The argument `name` as the bytes of a C string, which would end at a NUL."""
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"{name} {value!r} is not Unicode: {error.reason}") from None
+    if b"\0" in raw:
+        raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"{name} {value!r} has a NUL character")
+    return raw
+
+
+def c_path(value: str | bytes | os.PathLike[str], name: str) -> bytes:
+    """A path likewise."""
+    raw = os.fsencode(value)
+    if b"\0" in raw:
+        raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"{name} {value!r} has a NUL character")
+    return raw
+
+
+def integer(value: Any, name: str, bits: int = 64) -> int:
+    """The argument `name` as an integer that fits so many bits, with its sign."""
+    number = operator.index(value)
+    if not -1 << bits - 1 <= number < 1 << bits - 1:
+        raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"{name} is {number}, which does not fit {bits} bits")
+    return number
+
+
 def new_struct(name: str, **fields: Any) -> Any:
-    """A zeroed struct whose `struct_size` is set."""
-    return ffi.new(f"{name} *", {"struct_size": ffi.sizeof(name), **fields})
+    """A zeroed struct whose `struct_size` is set. The fields are named like the arguments they come from."""
+    try:
+        return ffi.new(f"{name} *", {"struct_size": ffi.sizeof(name), **fields})
+    except OverflowError:
+        struct = ffi.new(f"{name} *")
+        for field, value in fields.items():
+            try:
+                setattr(struct, field, value)
+            except OverflowError as error:
+                raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"{field} is {value}: {error}") from None
+        raise

@@ -115,8 +115,12 @@ def fill_view(shape: tuple[int, ...], strides: tuple[int, ...], address: int, dt
         raise _too_many(shape)
     native = ffi.new("glq_view *")
     rest = (0,) * (c.GLQ_MAX_NDIM - rank)
-    _PACK(ffi.buffer(native), 0, address, *shape, *rest, *strides, *rest, dtype, rank, *device,
-          c.GLQ_VIEW_READ_ONLY if read_only else 0, 0)
+    try:
+        _PACK(ffi.buffer(native), 0, address, *shape, *rest, *strides, *rest, dtype, rank, *device,
+              c.GLQ_VIEW_READ_ONLY if read_only else 0, 0)
+    except struct.error:
+        raise ArgumentError(c.GLQ_E_SHAPE, f"shape {shape} with strides {strides} at address {address:#x} does not fit "
+                                           "64 bits") from None
     return native
 
 

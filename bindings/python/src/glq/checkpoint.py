@@ -14,7 +14,7 @@ import numpy as np
 from . import _constants as c
 from ._errors import ArgumentError, BadFileError
 from ._glq_cffi import ffi
-from ._loader import check, library, new_struct, text
+from ._loader import c_path, c_text, check, integer, library, new_struct, text
 from ._owned import Owned
 from .context import Context, stream_pointer
 from .dtypes import DType
@@ -82,12 +82,12 @@ class Checkpoint:
     The file stays mapped, and must not be changed, until the checkpoint and all arrays from it are gone.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | bytes | os.PathLike[str]) -> None:
+        self.path = Path(os.fsdecode(path))
         """The file or folder that was opened."""
         self._lib = library()
         out = ffi.new("glq_checkpoint **")
-        check(self._lib.glq_checkpoint_open(os.fspath(path).encode(), out))
+        check(self._lib.glq_checkpoint_open(c_path(path, "path"), out))
         self._open: Owned | None = Owned(out[0], self._lib.glq_checkpoint_destroy)
         self._name_lists: dict[str, tuple[str, ...]] = {}
 
@@ -134,12 +134,12 @@ class Checkpoint:
 
     def _view(self, owned: Owned, name: str) -> View:
         struct = ffi.new("glq_view *")
-        check(self._lib.glq_checkpoint_tensor(owned.pointer, name.encode(), struct))
+        check(self._lib.glq_checkpoint_tensor(owned.pointer, c_text(name, "name"), struct))
         return View(struct, owned)
 
     def _layer(self, owned: Owned, name: str) -> Any:
         desc = new_struct("glq_e8p_desc")
-        check(self._lib.glq_checkpoint_layer(owned.pointer, name.encode(), desc))
+        check(self._lib.glq_checkpoint_layer(owned.pointer, c_text(name, "name"), desc))
         return desc
 
     def layer(self, name: str) -> LayerInfo:
@@ -181,9 +181,9 @@ class Checkpoint:
         owned = self._owned
         desc = self._layer(owned, name)
         if out_features is not None:
-            desc.out_features = out_features
+            desc.out_features = integer(out_features, "out_features")
         if in_features is not None:
-            desc.in_features = in_features
+            desc.in_features = integer(in_features, "in_features")
         return Tensor._from_desc(context, stream_pointer(stream, context._device), desc)
 
     @property
@@ -220,7 +220,7 @@ _LAYER_KEYS = tuple(
 )
 
 
-def open(path: str | os.PathLike[str]) -> Checkpoint:
+def open(path: str | bytes | os.PathLike[str]) -> Checkpoint:
     """Opens a checkpoint and checks all of it but the data.
 
     Args:
@@ -274,7 +274,7 @@ def _bytes_of(thing: np.ndarray[Any, Any] | View | Tensor | StoredTensor) -> tup
 
 
 def write_tensors(
-    path: str | os.PathLike[str],
+    path: str | bytes | os.PathLike[str],
     tensors: Mapping[str, np.ndarray[Any, Any] | View | Tensor | StoredTensor],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
@@ -297,7 +297,7 @@ def write_tensors(
         offset += data.nbytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    target = Path(path)
+    target = Path(os.fsdecode(path))
     temporary = target.with_name(target.name + ".part")
     try:
         with temporary.open("wb") as file:
@@ -341,7 +341,7 @@ def quantization_config(layers: Mapping[str, LayerInfo]) -> dict[str, Any]:
 
 
 def save(
-    path: str | os.PathLike[str],
+    path: str | bytes | os.PathLike[str],
     layers: Mapping[str, Tensor],
     tensors: Mapping[str, np.ndarray[Any, Any] | View | Tensor | StoredTensor] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -383,7 +383,7 @@ def layers_metadata(layers: Mapping[str, LayerInfo]) -> dict[str, str]:
 
 
 def write(
-    path: str | os.PathLike[str],
+    path: str | bytes | os.PathLike[str],
     layers: Mapping[str, LayerInfo],
     content: Mapping[str, Any],
     tensors: Mapping[str, Any] | None = None,
@@ -397,7 +397,7 @@ def write(
         if name in both or (prefix in layers and name == prefix + ".weight"):
             raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"tensor {name!r} belongs to the layer {prefix!r} already")
         both[name] = tensor
-    target = Path(path)
+    target = Path(os.fsdecode(path))
     if target.suffix == ".safetensors":
         write_tensors(target, both, layers_metadata(layers))
         return

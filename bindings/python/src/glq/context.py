@@ -10,7 +10,7 @@ from . import _callbacks
 from . import _constants as c
 from ._errors import ArgumentError, error_class
 from ._glq_cffi import ffi
-from ._loader import check, library, new_struct, text
+from ._loader import c_path, c_text, check, integer, library, new_struct, text
 from ._owned import Owned
 from .dtypes import DType
 from ._view import View, device_text, make_view
@@ -85,7 +85,7 @@ class OpSupport:
 def parse_device(device: Device) -> Any:
     """A glq_device from its text."""
     struct = ffi.new("glq_device *")
-    check(library().glq_device_parse(str(device).encode(), struct))
+    check(library().glq_device_parse(c_text(str(device), "device"), struct))
     return struct
 
 
@@ -133,12 +133,18 @@ def stream_pointer(stream: Any, device: tuple[int, int] | None = None) -> Any:
     for name in ("cuda_stream", "ptr"):
         number = getattr(stream, name, None)
         if isinstance(number, int):
-            return ffi.cast("void *", number)
+            return _stream(number)
     protocol = getattr(stream, "__cuda_stream__", None)
     if protocol is not None:
-        return ffi.cast("void *", int((protocol() if callable(protocol) else protocol)[1]))
+        return _stream(int((protocol() if callable(protocol) else protocol)[1]))
     handle = getattr(stream, "handle", stream)
-    return ffi.cast("void *", int(getattr(handle, "value", handle) or 0))
+    return _stream(int(getattr(handle, "value", handle) or 0))
+
+
+def _stream(number: int) -> Any:
+    if not 0 <= number < 1 << 64:
+        raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"stream is {number}, which is no address")
+    return ffi.cast("void *", number)
 
 
 def math_mode(name: str) -> int:
@@ -161,6 +167,9 @@ class Workspace:
 
     def __init__(self, context: Context, nbytes: int) -> None:
         alignment = c.GLQ_WORKSPACE_ALIGNMENT
+        if nbytes < 0:
+            raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"nbytes is {nbytes}; must be at least 0")
+        integer(nbytes + alignment, "nbytes (with what aligns it)")
         spec = ffi.new("glq_view *", {"dtype": DType.UINT8, "ndim": 1, "shape": [nbytes + alignment]})
         lib = context._lib
         out = ffi.new("glq_tensor **")
@@ -223,14 +232,14 @@ class Context:
         cublaslt_library: str | None = None,
     ) -> None:
         self._lib = library()
-        if threads is not None and threads < 1:
+        if threads is not None and integer(threads, "threads", 32) < 1:
             raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"threads is {threads}; must be at least 1")
         desc = new_struct("glq_context_desc")
         desc.flags = c.GLQ_CONTEXT_LAZY * lazy | c.GLQ_CONTEXT_SYNC_EACH_CALL * sync_each_call
         desc.device = parse_device(device)[0]
         desc.num_threads = threads or 0
         if cublaslt_library is not None:
-            name = ffi.new("char[]", cublaslt_library.encode())
+            name = ffi.new("char[]", c_path(cublaslt_library, "cublaslt_library"))
             desc.cublaslt_library = name
         if log is not None:
             if log_level not in _LOG_LEVELS:

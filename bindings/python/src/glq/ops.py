@@ -9,7 +9,7 @@ import numpy as np
 from . import _constants as c
 from ._errors import ArgumentError
 from ._glq_cffi import ffi
-from ._loader import check, library, new_struct, text
+from ._loader import check, integer, library, new_struct, text
 from .context import Context, Workspace, math_mode, stream_pointer
 from .dtypes import DType
 from .tensor import ArrayLike, Tensor, codebook_number
@@ -190,6 +190,7 @@ def workspace_bytes(weights: Tensor | Sequence[Tensor], max_tokens: int, *, math
     if not group:
         raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, "weights is empty; must have 1 to 8")
     call = _Call(group[0], None, math)
+    max_tokens = integer(max_tokens, "max_tokens")
     size = ffi.new("size_t *")
     if isinstance(weights, Tensor):
         query = call.lib.glq_gemv_bf16_workspace if weights.encoding == "dense" else \
@@ -204,6 +205,7 @@ def workspace_bytes(weights: Tensor | Sequence[Tensor], max_tokens: int, *, math
 def plan(weight: Tensor, tokens: int, *, math: str = "exact") -> str:
     """How `fused_linear_e8p` would run for so many rows: one ``key: value`` a line."""
     call = _Call(weight, None, math)
+    tokens = integer(tokens, "tokens")
     needed = ffi.new("size_t *")
     status = call.lib.glq_fused_linear_e8p_plan(call.native, call.handle, tokens, call.opts, _NULL, 0, needed)
     if status != c.GLQ_E_BUFFER_TOO_SMALL:
@@ -257,8 +259,9 @@ def decode_e8p(weight: Tensor, out: Any = None, *, row_begin: int = 0, rows: int
                stream: Any = None) -> Any:
     """Rows of the rotated matrix, [rows, padded_in]: `rows` of them from `row_begin` on, or all that follow."""
     call = _Call(weight, stream)
-    count = weight.info.padded_out - row_begin if rows is None else rows
-    if out is None and count < 0:
+    row_begin = integer(row_begin, "row_begin")
+    count = weight.info.padded_out - row_begin if rows is None else integer(rows, "rows")
+    if out is None and not 0 <= count <= weight.info.padded_out:
         raise ArgumentError(c.GLQ_E_SHAPE, f"row_begin {row_begin} with rows {rows} is outside of the weight's "
                                            f"{weight.info.padded_out} rows")
     result, target = call.output(out, (count, weight.info.padded_in), DType.of(dtype), None)

@@ -14,7 +14,7 @@ from . import _callbacks
 from . import _constants as c
 from ._errors import ArgumentError
 from ._glq_cffi import ffi
-from ._loader import check, new_struct
+from ._loader import check, integer, new_struct
 from ._owned import Owned
 from .context import Context, stream_pointer
 from .dtypes import DType
@@ -61,7 +61,7 @@ def _descriptor(
     return new_struct(
         "glq_quantizer_desc",
         flags=c.GLQ_QUANTIZER_POW2 * pow2 | c.GLQ_QUANTIZER_HAS_SEED * (seed is not None),
-        in_features=in_features, out_features=out_features, bits=bits, refine_passes=refine,
+        in_features=in_features, out_features=out_features, bits=bits, refine_passes=integer(refine, "refine", 32),
         scale_mode=c.GLQ_QUANTIZER_SCALE_SEARCH if scale_search else c.GLQ_QUANTIZER_SCALE_SPEC,
         seed=seed or 0, damping=share(damping), damping_rht=share(damping_rht),
         input_scale=input_scale, rho_e8p=rho_e8p, rho_e81b=rho_e81b,

@@ -12,7 +12,7 @@ from . import _constants as c
 from . import _dlpack
 from ._errors import ArgumentError
 from ._glq_cffi import ffi
-from ._loader import check, new_struct
+from ._loader import check, integer, new_struct
 from ._owned import Owned
 from .context import Context, stream_pointer
 from .dtypes import DType, of_code
@@ -232,17 +232,17 @@ class Tensor:
                 alive.append(part)
         for name, blocks in (("in_blocks", in_blocks), ("out_blocks", out_blocks)):
             if blocks is not None:
-                array = ffi.new("int64_t[]", [int(block) for block in blocks] or [0])
+                array = ffi.new("int64_t[]", [integer(block, name) for block in blocks] or [0])
                 setattr(desc, name, array)
                 setattr(desc, "num_" + name, len(blocks))
                 alive.append(array)
         first = views[0]._c if views else None
         if first is not None and first.ndim == 4:
             desc.padded_out, desc.padded_in = 16 * first.shape[0], 64 * first.shape[1]
-        desc.in_features = desc.padded_in if in_features is None else in_features
+        desc.in_features = desc.padded_in if in_features is None else integer(in_features, "in_features")
         if out_features is None:
             out_features = desc.bias.shape[0] if bias is not None and desc.bias.ndim == 1 else desc.padded_out
-        desc.out_features = out_features
+        desc.out_features = integer(out_features, "out_features")
         return cls._from_desc(context, pointer, desc)
 
     @classmethod
