@@ -80,6 +80,37 @@ def test_capsules_that_nobody_takes_free_their_memory(ctx, version):
         assert ctx.info().host_bytes == held
 
 
+@pytest.mark.parametrize("version", [None, (1, 0)])
+def test_a_capsule_that_goes_with_an_exception(environment, version):
+    code = f"""
+import faulthandler, glq, numpy as np
+faulthandler.enable()
+context = glq.Context(threads=1)
+held = context.info().host_bytes
+def consume(*parts): pass
+for _ in range(3):
+    try:
+        consume(glq.Tensor.empty(context, (1000,), "float64").__dlpack__(max_version={version}), 1 / 0)
+    except ZeroDivisionError:
+        pass
+    try:
+        np.from_dlpack(glq.Tensor.empty(context, (1000,), "bfloat16"))  # NumPy does not have it, and refuses the capsule
+    except (BufferError, RuntimeError):
+        pass
+assert context.info().host_bytes == held
+capsule = glq.Tensor.empty(context, (1000,), "float64").__dlpack__(max_version={version})
+lent = np.from_dlpack(glq.Tensor.copy_of(context, np.arange(3.0)))
+context.synchronize()
+assert lent.tolist() == [0, 1, 2] and context.info().host_bytes > held  # the capsule is still held
+del capsule, lent
+context.synchronize()
+assert context.info().host_bytes == held and not glq._dlpack._given and not glq._callbacks._kept
+print("done")
+"""
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
 class OldProducer:
     """Speaks DLPack as it was before versions."""
 

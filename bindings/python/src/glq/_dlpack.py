@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import sys
 from typing import Any
 
 from . import _callbacks
@@ -25,7 +27,6 @@ def _bind(name: str, result: Any, *arguments: Any) -> Any:
     return function
 
 
-# The capsule as a plain address: the destructor gets one that has no references left.
 _is_valid = _bind("PyCapsule_IsValid", ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)
 _get_pointer = _bind("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
 _set_name = _bind("PyCapsule_SetName", ctypes.c_int, ctypes.py_object, ctypes.c_void_p)
@@ -76,25 +77,36 @@ def take(producer: Any, stream: Any) -> Imported:
     raise ArgumentError(c.GLQ_E_INVALID_ARGUMENT, f"__dlpack__ of {type(producer).__name__} returned no DLPack capsule")
 
 
-def _destroy(name: bytes, kind: str) -> Any:
-    """A capsule destructor: deletes the array of a capsule that nobody consumed."""
-
-    def destructor(capsule: int) -> None:
-        if _is_valid(capsule, name):
-            _delete(ffi.cast(kind, _get_pointer(capsule, name)))
-
-    return _callbacks.immortal(ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(destructor))
+# Capsules that were handed out, each in a list with its name and its array. A capsule that a consumer refuses goes while
+# the consumer's exception is on its way, and a destructor written in Python would swallow that: so there is none.
+_given: dict[int, list[Any]] = {}
+_keys = itertools.count()
 
 
-_destructors = {
-    _VERSIONED: _destroy(_VERSIONED, "struct DLManagedTensorVersioned *"),
-    _OLD: _destroy(_OLD, "DLManagedTensor *"),
-}
+def _references(box: list[Any]) -> int:
+    return sys.getrefcount(box[0])
+
+
+_NOBODY_ELSE = _references([object()])
+
+
+def sweep() -> None:
+    """Lets go of the capsules that nobody else holds any more, and deletes the arrays that nobody took out of them."""
+    for key in list(_given):
+        box = _given.pop(key, None)  # atomic: another thread may sweep, too
+        if box is None:
+            continue
+        if _references(box) > _NOBODY_ELSE:
+            _given[key] = box
+        elif _is_valid(id(box[0]), box[1]):
+            _delete(box[2])
 
 
 def _capsule(managed: Any, name: bytes) -> Any:
-    destructor = ctypes.cast(_destructors[name], ctypes.c_void_p)
-    return _new(int(ffi.cast("uintptr_t", managed)), ctypes.addressof(_names[name]), destructor)
+    sweep()
+    capsule = _new(int(ffi.cast("uintptr_t", managed)), ctypes.addressof(_names[name]), None)
+    _given[next(_keys)] = [capsule, name, managed]
+    return capsule
 
 
 @_callbacks.immortal

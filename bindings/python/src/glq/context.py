@@ -8,6 +8,7 @@ from typing import Any, Callable, Literal
 
 from . import _callbacks
 from . import _constants as c
+from ._dlpack import sweep
 from ._errors import ArgumentError, error_class
 from ._glq_cffi import ffi
 from ._loader import c_path, c_text, check, integer, library, new_struct, text
@@ -285,12 +286,17 @@ class Context:
 
     def info(self) -> ContextInfo:
         """What the context found and holds now."""
+        sweep()
         info = self._info()
         return ContextInfo(device_text(info.device), info.num_threads, info.host_bytes, info.device_bytes,
                            info.cublaslt_version, text(info.cublaslt_message))
 
     def synchronize(self, stream: Any = None) -> None:
-        """Waits until all work queued on `stream` is done, and releases memory of objects that are gone."""
+        """Waits until all work queued on `stream` is done, and releases memory of objects that are gone.
+
+        Among these are DLPack capsules that nobody took an array out of; the next `__dlpack__` releases them, too.
+        """
+        sweep()
         check(self._lib.glq_context_synchronize(self._handle, stream_pointer(stream, self._device)))
 
     def op_support(
