@@ -22,11 +22,9 @@ namespace {
 // Counts forks: a pool whose threads were started before the last fork has none any more.
 std::atomic<int> fork_generation{0};
 
-void WatchForks() {
-  static const int registered =
-      pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
-  static_cast<void>(registered);
-}
+// When the library is loaded: the guard of a local static could be taken for ever in a child (fork.h).
+[[maybe_unused]] const int watching_forks =
+    pthread_atfork(nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
 
 void Pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -77,7 +75,7 @@ int AwaitChange(const std::atomic<int>& word, int from) {
 
 class ThreadPool final : public Parallel {
  public:
-  explicit ThreadPool(int threads) : workers_(threads) { WatchForks(); }
+  explicit ThreadPool(int threads) : workers_(threads) {}
 
   ~ThreadPool() override {
     if (started_ < 0) return;

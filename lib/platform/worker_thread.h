@@ -1,4 +1,4 @@
-// A thread of the library's own, on which no signal handler of the host runs.
+// A thread of the library's own, which takes no signals of others.
 #pragma once
 
 #include <pthread.h>
