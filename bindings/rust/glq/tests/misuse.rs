@@ -257,16 +257,18 @@ fn dlpack_there_and_back() {
     assert_eq!(back.as_slice::<f32>().unwrap(), [1.0, 2.0]);
 }
 
+struct CountsDrop(Arc<AtomicUsize>);
+
+impl Drop for CountsDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn logger_and_its_end() {
-    struct Guard(Arc<AtomicUsize>);
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
     let (dropped, lines) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-    let (guard, kept) = (Guard(dropped.clone()), lines.clone());
+    let (guard, kept) = (CountsDrop(dropped.clone()), lines.clone());
     let ctx = Context::builder()
         .logger(LogLevel::Debug, move |record| {
             let _ = &guard;
@@ -282,7 +284,7 @@ fn logger_and_its_end() {
     assert_eq!(dropped.load(Ordering::SeqCst), 1);
     assert!(!lines.lock().unwrap().is_empty());
 
-    let guard = Guard(dropped.clone());
+    let guard = CountsDrop(dropped.clone());
     let failed = Context::builder()
         .threads(-5)
         .logger(LogLevel::Error, move |_| assert!(guard.0.load(Ordering::SeqCst) < 9))
@@ -324,12 +326,6 @@ fn panic_and_cancellation_in_a_run() {
 
 #[test]
 fn panic_in_the_last_report_leaves_nothing_behind() {
-    struct Payload(Arc<AtomicUsize>);
-    impl Drop for Payload {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
     let ctx = Context::builder().threads(1).build().unwrap();
     let held = || ctx.info().unwrap().host_bytes;
     let before = held();
@@ -341,13 +337,13 @@ fn panic_in_the_last_report_leaves_nothing_behind() {
         let payload = catch_unwind(AssertUnwindSafe(|| {
             quantizer.run_with_progress(Stream::DEFAULT, &w, None, |progress| {
                 if progress.done == progress.total {
-                    std::panic::panic_any(Payload(dropped.clone()));
+                    std::panic::panic_any(CountsDrop(dropped.clone()));
                 }
                 ControlFlow::Continue(())
             })
         }));
         let payload = payload.unwrap_err();
-        assert!(payload.is::<Payload>());
+        assert!(payload.is::<CountsDrop>());
         assert_eq!(dropped.load(Ordering::SeqCst), round - 1);
         drop(payload);
         assert_eq!(dropped.load(Ordering::SeqCst), round);
