@@ -179,8 +179,8 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
 // Dynamic shared memory that a launch of few blocks asks for and does not use, so that no more than two, or one, share
 // a multiprocessor. Launched early, very few blocks fall on the few multiprocessors that the product before leaves
 // free: two each, since four there take twice the time. Of more, most come when the product ends, and then the first
-// multiprocessors to be free would take two each while others have none. Where 128 blocks
-// are clusters of four or eight, one each is slower: presumably not all find neighbouring multiprocessors at once.
+// multiprocessors to be free would take two each while others have none. Where 128 blocks are clusters of four or
+// eight, one each is slower: presumably not all find neighbouring multiprocessors at once.
 inline constexpr size_t kTwoBlocksBytes = 60 * 1024;
 inline size_t OneBlockBytes(int max_shared_bytes) { return static_cast<size_t>(max_shared_bytes / 2); }
 inline size_t SpreadBytes(int64_t blocks, int cluster, bool dependent, int max_shared_bytes) {
