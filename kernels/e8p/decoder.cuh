@@ -9,14 +9,6 @@
 
 namespace glq::kernels {
 
-// HasAlignedTables of the GPU that this pass compiles for.
-#if defined(__CUDA_ARCH__)
-inline constexpr bool kAlignedTables = __CUDA_ARCH__ == 800 || __CUDA_ARCH__ == 870 || __CUDA_ARCH__ == 900 ||
-                                       __CUDA_ARCH__ == 1000 || __CUDA_ARCH__ == 1010 || __CUDA_ARCH__ == 1030;
-#else
-inline constexpr bool kAlignedTables = false;
-#endif
-
 // Fills the tables with all kThreads threads of the block: Load has the words on their way to registers, Store writes
 // the copies. Sync afterwards.
 template <int kThreads>
@@ -24,12 +16,14 @@ class TableWords {
  public:
   __device__ __forceinline__ void Load(bool e8p, bool e81b) {
     const uint32_t t = threadIdx.x;
-    // Piece i of 16 bytes: entry i / 16; its first eight pieces are A, the others S. E81B: entry i / 8.
-    const uint32_t* mine = ((t >> 3) & 1 ? kNibbles.sign : kNibbles.magnitude).data() + t / 16;
+    // Piece i of 16 bytes: entry i / 8, of A, then of S, or of E.
     const uint32_t* small = kNibbles.e81b.data() + t / 8;
     if (e8p) {
 #pragma unroll
-      for (int n = 0; n < kPieces; ++n) words_[n] = ptx::LoadConstant32(mine + n * (kThreads / 16));
+      for (int n = 0; n < kPieces; ++n) {
+        const auto& table = n < kPieces / 2 ? kNibbles.magnitude : kNibbles.sign;
+        words_[n] = ptx::LoadConstant32(table.data() + t / 8 + n % (kPieces / 2) * (kThreads / 8));
+      }
     }
     if (e81b) {
 #pragma unroll
@@ -85,14 +79,12 @@ class Decoder {
   __device__ __forceinline__ Decoder(const uint8_t* shared, const SharedPlan& plan) {
     const uint32_t lane = threadIdx.x & 31;
     const uint32_t base = ptx::SharedAddress(shared);
-    // Aligned: the table's base has no bits below 65536, so PRMT can take bytes 0, 2 and 3 from here.
-    template_ = kAlignedTables ? (base + plan.table) | (lane * 4) : lane * 4;
-    offset_ = base + plan.table;
+    table_ = base + plan.table + lane * 4;
     e81b_ = base + plan.e81b + lane * 4;
   }
 
   // Has the compiler keep what addresses are made of, and not compute it again for every row tile.
-  __device__ __forceinline__ void Keep() { ptx::ComputeNow(template_); }
+  __device__ __forceinline__ void Keep() { ptx::ComputeNow(table_); }
 
   // The two words whose XOR is the code's word of nibbles.
   struct Pair {
@@ -100,25 +92,23 @@ class Decoder {
   };
   template <int kSlot>
   __device__ __forceinline__ Pair E8p(uint32_t rows, uint32_t signs) const {
-    // Result bytes: template byte 0, source byte kSlot, template bytes 2 and 3.
-    constexpr uint32_t kSelect = 0x7604u | (kSlot << 4);
-    uint32_t row = __byte_perm(rows, template_, kSelect);
-    uint32_t sign = __byte_perm(signs, template_, kSelect);
-    if constexpr (!kAlignedTables) {
-      row += offset_;
-      sign += offset_;
-    }
-    return {ptx::LoadShared32<0>(row), ptx::LoadShared32<128>(sign)};
+    return {ptx::LoadShared32<0>(Entry<kSlot>(rows, table_)),
+            ptx::LoadShared32<kTableBytes / 2>(Entry<kSlot>(signs, table_))};
   }
 
   template <int kSlot>
   __device__ __forceinline__ uint32_t E81b(uint32_t codes) const {
-    const uint32_t code = __byte_perm(codes, 0, 0x4440u | kSlot);
-    return ptx::LoadShared32<0>(code * 128 + e81b_);
+    return ptx::LoadShared32<0>(Entry<kSlot>(codes, e81b_));
   }
 
  private:
-  uint32_t template_, offset_, e81b_;
+  // Byte kSlot * 128 + table.
+  template <int kSlot>
+  static __device__ __forceinline__ uint32_t Entry(uint32_t bytes, uint32_t table) {
+    return __dp4a(bytes, 128u << (8 * kSlot), table);
+  }
+
+  uint32_t table_, e81b_;
 };
 
 }  // namespace glq::kernels

@@ -21,7 +21,6 @@ namespace {
 
 // One block a multiprocessor, for its tables; with the codes of four stages 64 registers are too few.
 constexpr int Threads(int stages) { return stages < 4 ? 1024 : 512; }
-constexpr uint32_t kFrontBytes = 128;  // nothing; with 0 PlanShared would see room that a later start does not have
 constexpr int kPlaces = 4;             // of nibbles in a word that is taken apart: bits 4..7 to 16..19
 
 // Rows (or E81B codes) and signs of one k tile.
@@ -93,7 +92,7 @@ __global__ void __launch_bounds__(Threads(kStages), 1) ExpandHalvesKernel(const 
   constexpr int kThreads = Threads(kStages);
   uint8_t* shared = ptx::DynamicShared();
   const bool e8p = p.e81b_mask != (1 << kStages) - 1, e81b = p.e81b_mask != 0;
-  const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), kFrontBytes, e8p, e81b, kAlignedTables);
+  const SharedPlan plan = PlanShared(0, e8p, e81b);
   FillTables<kThreads>(shared, plan, e8p, e81b);
   __syncthreads();
   const Decoder decoder(shared, plan);
@@ -160,14 +159,12 @@ void SetExpandStage(ExpandStage& stage, const void* weights, bool e81b, float k)
   }
 }
 
-void LaunchExpandHalves(const ExpandParams& p, int stages, int multiprocessors, bool aligned_tables,
-                        cudaStream_t stream) {
+void LaunchExpandHalves(const ExpandParams& p, int stages, int multiprocessors, cudaStream_t stream) {
   const bool e8p = p.e81b_mask != (1 << stages) - 1, e81b = p.e81b_mask != 0;
   const int threads = Threads(stages), warps = threads / 32;
   const int64_t blocks = (p.tiles * p.units + warps - 1) / warps;
   const auto grid = static_cast<unsigned>(blocks < multiprocessors ? blocks : multiprocessors);
-  Launch("e8p_expand_halves", KernelOf(stages),
-         {dim3(grid), dim3(threads), SharedBytes(kFrontBytes, e8p, e81b, aligned_tables)}, stream, p);
+  Launch("e8p_expand_halves", KernelOf(stages), {dim3(grid), dim3(threads), PlanShared(0, e8p, e81b).total}, stream, p);
 }
 
 }  // namespace glq::kernels

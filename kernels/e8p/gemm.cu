@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemmKernel(const __grid_constant_
   const int tiles = kE81b ? p.tiles_e81b : p.tiles_e8p;
   const Segment* segments = p.segments + (kE81b ? p.segments_e8p : 0);
   const int segment_count = kE81b ? p.segments_e81b : p.segments_e8p;
-  const SharedPlan plan = PlanShared(ptx::SharedAddress(shared), kStages * kStageBytes, !kE81b, kE81b, kAlignedTables);
+  const SharedPlan plan = PlanShared(kStages * kStageBytes, !kE81b, kE81b);
 
   // This warp's row tiles.
   const Load* source[kWarpTiles];

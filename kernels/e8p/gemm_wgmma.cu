@@ -32,17 +32,18 @@
 namespace glq::kernels {
 namespace {
 
-// Places in the block's shared memory, counted from the start of its window: small things first, the decoding tables
-// where PRMT can address them, then the ring, which the swizzle wants at a multiple of 1 KiB.
-constexpr uint32_t kTableAddress = 65536;
-constexpr uint32_t kE81bAddress = 32768;
-constexpr uint32_t kRingAddress = kTableAddress + kTableBytes;
+// Places in the block's shared memory, counted from the start of its window: small things first, the decoding tables,
+// then the ring, which the swizzle wants at a multiple of 1 KiB.
+constexpr uint32_t kTableAddress = 8192;
+constexpr uint32_t kE81bAddress = kTableAddress + kTableBytes;
+constexpr uint32_t kRingAddress = kE81bAddress + kE81bTableBytes;
+static_assert(kRingAddress % 1024 == 0);
 
 struct Front {
   TokenScale tokens[128];
   uint64_t full[12], empty[12], tokens_ready;
 };
-static_assert(sizeof(Front) <= kE81bAddress - 4096);
+static_assert(sizeof(Front) <= kTableAddress - 4096);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 

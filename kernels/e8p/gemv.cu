@@ -18,8 +18,7 @@
 //               it is watched: cleared first, and taken by the output transform element by element as it is stored
 //   otherwise   the sums themselves, added atomically where k is split over blocks
 //
-// Per code (8 weights) and lane: 2 PRMT, 2 LDS, 2 LOP3 and half an MMA, so that the integer pipe is a little more than
-// half busy when weights arrive at the speed of memory.
+// Per code (8 weights) and lane: 2 IDP (dp4a), 2 LDS, 2 LOP3 and half an MMA, on four different pipes.
 //
 // Input transform (kChunks > 0): every block does the whole row, redundantly, which saves a launch and its hand-over.
 // Only the plain case of one token, 4096 or 8192 columns and aligned 16-bit activations is compiled in: a kernel runs
@@ -568,8 +567,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
   const int load_unit = min(first_unit, p.units - kUnits);
   const bool any_e8p = p.slots_e8p > 0, any_e81b = kE81b && p.slots_e81b > 0;
-  const SharedPlan plan =
-      PlanShared(ptx::SharedAddress(shared), static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b, kAlignedTables);
+  const SharedPlan plan = PlanShared(static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b);
   // As far as registers go, the second codebook's weights are on their way from the start.
   constexpr bool kE81bStartsEarly = kE81b && kUnits <= 3 && kBlocks == 1;
   auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);

@@ -138,8 +138,7 @@ struct ExpandParams {
 };
 // `k`: by which the codebook's integers are multiplied.
 void SetExpandStage(ExpandStage& stage, const void* weights, bool e81b, float k);
-void LaunchExpandHalves(const ExpandParams& p, int stages, int multiprocessors, bool aligned_tables,
-                        cudaStream_t stream);
+void LaunchExpandHalves(const ExpandParams& p, int stages, int multiprocessors, cudaStream_t stream);
 // buffer fp32 [padded_out][padded_in], rows transformed already, -> columns transformed, cropped, rounded.
 struct DequantizeParams {
   float* buffer;

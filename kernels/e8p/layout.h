@@ -21,13 +21,13 @@
 // in two accumulators. MMA row r < 8 is row 2r of the tile, MMA row r + 8 row 2r + 1, so slot s is register
 // a[s] of the MMA.
 //
-// The tables in shared memory: 32 copies, one per bank, so that no two lanes collide. Entry i of A is
-// at i * 256 + 4 * lane, of S at i * 256 + 128 + 4 * lane. Where the table starts at a multiple of 64 KiB of
-// the shared window, byte 1 of an address is the index itself and one PRMT makes the address:
+// The tables in shared memory, A, S and E: 32 copies, one per bank, so that no two lanes collide. Entry i of a table is
+// at i * 128 + 4 * lane of it. One instruction makes an address of any byte of a word, a dot product of four bytes with
+// 128 in the byte's place and zeros elsewhere:
 //
-//   address = { byte 0: 4 * lane, byte 1: index, bytes 2-3: table base }
+//   address = dp4a({ index 0, index 1, index 2, index 3 }, { 0, 128, 0, 0 }, base + 4 * lane)
 //
-// GPUs with less shared memory than that takes add the base instead (on the otherwise idle FMA pipe).
+// It is done by the FMA pipe, which has little else to do; a byte permutation would take the place of a LOP3.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -42,41 +42,22 @@ inline constexpr int kUnitCols = 128;
 inline constexpr int kUnitBytesE8p = 512;
 inline constexpr int kUnitBytesE81b = 256;
 
-inline constexpr uint32_t kTableBytes = 65536;      // A and S
+inline constexpr uint32_t kTableBytes = 65536;      // A, then S
 inline constexpr uint32_t kE81bTableBytes = 32768;  // E
 
-// GPUs whose blocks can hold a 64 KiB-aligned table: it needs 128 KiB + 32 KiB of the shared window. The same rule
-// as kAlignedTables (decoder.cuh). PTX for other devices is compiled for the smaller layout, which runs anywhere.
-constexpr bool HasAlignedTables(int compute_capability) {
-  return compute_capability == 80 || compute_capability == 87 || compute_capability == 90 ||
-         compute_capability == 100 || compute_capability == 101 || compute_capability == 103;
-}
-
-// Where things lie in dynamic shared memory. `sums` comes first.
+// Where the tables lie in dynamic shared memory, behind the `front_bytes` of other things.
 struct SharedPlan {
   uint32_t table;  // offsets from the start of dynamic shared memory
   uint32_t e81b;
-  uint32_t total;
+  uint32_t total;  // bytes up to the tables' end
 };
 
-// `base`: address of dynamic shared memory in the shared window (device) or the largest it can be (host).
-__host__ __device__ constexpr SharedPlan PlanShared(uint32_t base, uint32_t front_bytes, bool e8p, bool e81b,
-                                                    bool aligned) {
+constexpr SharedPlan PlanShared(uint32_t front_bytes, bool e8p, bool e81b) {
   SharedPlan p{};
-  if (aligned && e8p) {
-    p.table = (base + front_bytes + 65535) / 65536 * 65536 - base;
-  } else {
-    p.table = (front_bytes + 127) / 128 * 128;
-  }
+  p.table = (front_bytes + 127) / 128 * 128;
   p.e81b = p.table + (e8p ? kTableBytes : 0);
   p.total = p.e81b + (e81b ? kE81bTableBytes : 0);
   return p;
-}
-
-// Bytes of dynamic shared memory to ask for. Where dynamic shared memory starts in the window (1 KiB on current
-// GPUs) is not documented, so room is made for a start at 0.
-constexpr uint32_t SharedBytes(uint32_t front_bytes, bool e8p, bool e81b, bool aligned) {
-  return PlanShared(0, front_bytes, e8p, e81b, aligned).total;
 }
 
 }  // namespace glq::kernels

@@ -54,7 +54,7 @@ DeviceTraits ReadTraits(int index) {
   // What the kernels were compiled for: older PTX on a newer GPU keeps to the older GPU's ways.
   const int compiled = std::min(t.compute_capability, kernels::CompiledArchitecture());
   t.clusters = compiled >= 90;
-  t.aligned_tables = kernels::HasAlignedTables(compiled);
+  t.all_tables = t.max_shared_bytes >= static_cast<int>(kernels::PlanShared(0, true, true).total) + 32 * 1024;
   t.wgmma = t.compute_capability == 90 && std::strstr(kBuildCudaArchs, "90a") != nullptr;
   if (t.wgmma) {
     kernels::LoadWgmmaKernels(t.max_shared_bytes);

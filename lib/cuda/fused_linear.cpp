@@ -194,8 +194,7 @@ void FusedLinearRunner::MultiplyF16(const CudaWeight* const* weights, int count,
       p.units = (in + kernels::kUnitCols - 1) / kernels::kUnitCols;
       p.cols = in;
       p.out = expanded;
-      kernels::LaunchExpandHalves(p, static_cast<int>(m.stages.size()), device_.multiprocessors, device_.aligned_tables,
-                                  stream);
+      kernels::LaunchExpandHalves(p, static_cast<int>(m.stages.size()), device_.multiprocessors, stream);
     }
     library_.MultiplyF16(expanded, reinterpret_cast<const uint16_t*>(layout.digits), std::ldexp(1.0f, -exponent), rows,
                          m.padded_out, in, tokens, layout.library_workspace, stream);
@@ -308,7 +307,7 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
     }
   }
   p.share = {tiles / plan.gemv.blocks, tiles % plan.gemv.blocks};
-  if (device_.aligned_tables || p.slots_e8p == 0 || p.slots_e81b == 0) {
+  if (device_.all_tables || p.slots_e8p == 0 || p.slots_e81b == 0) {
     kernels::LaunchGemv(p, plan.gemv, device_.clusters, stream);
     return;
   }

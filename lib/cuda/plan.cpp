@@ -33,12 +33,10 @@ Rows CountRows(const e8p::LinearMeta* const* metas, int count) {
   return r;
 }
 
-// Shared memory in front of the tables that leaves them where they belong, with `behind` bytes after them.
-int64_t FrontLimit(const DeviceTraits& device, bool e8p, bool e81b, int64_t behind) {
-  if (!device.aligned_tables) return device.max_shared_bytes - int64_t{kernels::kTableBytes} - 1024 - behind;
-  constexpr int64_t kFront = 62 * 1024;
-  const int64_t total = kernels::SharedBytes(kFront, e8p, e81b, true) + behind;
-  return total <= device.max_shared_bytes ? kFront : 0;
+// Tables of a launch of the product. Without room for those of both codebooks each has a launch of its own, of which
+// the first one's are larger.
+uint32_t TableBytes(const DeviceTraits& device, bool e8p, bool e81b) {
+  return kernels::PlanShared(0, e8p, e81b && (device.all_tables || !e8p)).total;
 }
 
 // Bytes in front of the tables for a chunk of row tiles: sums, lists of steps (a row of warps each), tiles.
@@ -87,7 +85,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int token_blocks = tokens <= 4 ? 1 : 2;
   const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
   const int64_t transform = chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0;
-  const int64_t room = FrontLimit(device, e8p, e81b, transform);
+  // In front of the tables, with what their own alignment may take.
+  const int64_t room = device.max_shared_bytes - int64_t{TableBytes(device, e8p, e81b)} - transform - 128;
   GemvPlan best{};
   double best_cost = 1e30;
   const auto consider = [&](int warps_k, int n, int multiprocessors, double extra) {
@@ -139,7 +138,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.token_blocks = token_blocks;
   best.transform_chunks = chunks;
   // Without room for all tables beside each other the codebooks are launched one after the other, and meet in the sums.
-  best.combine = best.splits == 1 && (device.aligned_tables || !(e8p && e81b));
+  best.combine = best.splits == 1 && (device.all_tables || !(e8p && e81b));
   // Row tiles of a block at a time: all, or as many as there is room for, in whole rounds of the rows of warps.
   const int warp_rows = kernels::kGemvWarps / best.warps_k;
   const int64_t wanted = CeilDiv(CeilDiv(rows.tiles, best.blocks), warp_rows);
@@ -156,10 +155,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.sum_bytes = static_cast<int>(chunk.sum_bytes);
   best.front_bytes = static_cast<int>(chunk.bytes);
   best.prefetched_steps = chunks == 0 ? PrefetchedSteps(device, best, units, rows.tiles) : 0;
-  // A launch for each codebook has one table, of E8P the larger one.
-  const bool both = device.aligned_tables;
-  best.shared_bytes = kernels::SharedBytes(static_cast<uint32_t>(best.front_bytes), e8p, e81b && (both || !e8p), both) +
-                      static_cast<size_t>(transform);
+  best.shared_bytes = kernels::PlanShared(static_cast<uint32_t>(best.front_bytes), false, false).total +
+                      TableBytes(device, e8p, e81b) + static_cast<size_t>(transform);
   return best;
 }
 
@@ -252,8 +249,7 @@ GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t 
   }
   plan.splits = static_cast<int>(best_splits);
   plan.grid = dim3(static_cast<unsigned>(columns), static_cast<unsigned>(rows), static_cast<unsigned>(best_splits));
-  plan.shared_bytes =
-      kernels::SharedBytes(kernels::GemmFrontBytes(plan.token_blocks), !e81b, e81b, device.aligned_tables);
+  plan.shared_bytes = kernels::PlanShared(kernels::GemmFrontBytes(plan.token_blocks), !e81b, e81b).total;
   return plan;
 }
 

@@ -19,7 +19,7 @@ struct DeviceTraits {
   int multiprocessors = 0;
   int max_shared_bytes = 0;        // that a block can opt in to
   bool clusters = false;           // thread block clusters and programmatic dependent launch (sm_90 and later)
-  bool aligned_tables = false;     // see kernels/e8p/layout.h
+  bool all_tables = false;         // a block has room for the tables of both codebooks, and to work beside them
   double memory_bytes_per_us = 0;  // by its clock and width; 0: not known
   bool wgmma = false;              // warpgroup MMAs: sm_90a
   // Blocks of kernels::kWgmmaColumns[i] columns that run at a time in clusters of 1, 2, ... blocks.
