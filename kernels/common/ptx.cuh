@@ -84,6 +84,11 @@ __device__ __forceinline__ void SyncThreads(int threads) {
   asm volatile("bar.sync %0, %1;" ::"n"(kBarrier), "r"(threads) : "memory");
 }
 
+// The same where the barrier is decided at run time.
+__device__ __forceinline__ void SyncSome(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
 __device__ __forceinline__ uint8_t* DynamicShared() {
   extern __shared__ __align__(128) uint8_t shared[];
   return shared;

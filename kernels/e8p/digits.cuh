@@ -12,26 +12,26 @@
 namespace glq::kernels {
 
 struct RowScale {
-  float t;       // m / 32639
+  float m;       // the largest |v|
   float factor;  // 32639 / m
   int kind;      // TokenHeader::kind
+  // m / 32639: a division that only the one who stores it has to make.
+  __device__ __forceinline__ float t() const { return kind == 0 ? __fdiv_rn(m, 32639.0f) : 0.0f; }
 };
 
 // From the largest |v| of the row as bits: NaN and infinity order above every finite value.
 __device__ __forceinline__ RowScale ScaleOfRow(uint32_t max_bits) {
-  RowScale s{0.0f, 0.0f, 0};
-  const float m = __uint_as_float(max_bits);
+  RowScale s{__uint_as_float(max_bits), 0.0f, 0};
   if (max_bits >= 0x7F800000u) {
     s.kind = 2;
     return s;
   }
-  const float factor = __fdiv_rn(32639.0f, m);
+  const float factor = __fdiv_rn(32639.0f, s.m);
   if (max_bits == 0 || isinf(factor)) {
     s.kind = 1;
     return s;
   }
   s.factor = factor;
-  s.t = __fdiv_rn(m, 32639.0f);
   return s;
 }
 
@@ -78,21 +78,22 @@ struct DigitWords {
 };
 
 // Only for an ordinary row (kind 0): |v * factor| stays below 2^15, and adding 1.5 * 2^23 rounds it to an integer, ties
-// to even, in the low bits of the sum.
+// to even, in the low bits of the sum. 128 more, for the upper digit, is a second addition that rounds in the same way:
+// of floats, since the integer pipe has the permutations to do.
 __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float factor) {
-  uint32_t q[8];
+  uint32_t q[8], rounded[8];
 #pragma unroll
-  for (int j = 0; j < 8; ++j) q[j] = __float_as_uint(__fadd_rn(__fmul_rn(v[j], factor), 12582912.0f));
+  for (int j = 0; j < 8; ++j) {
+    const float scaled = __fmul_rn(v[j], factor);
+    q[j] = __float_as_uint(__fadd_rn(scaled, 12582912.0f));
+    rounded[j] = __float_as_uint(__fadd_rn(scaled, 12582912.0f + 128.0f));
+  }
   DigitWords w;
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     w.lo[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), 0x5410);
-  }
-#pragma unroll
-  for (int j = 0; j < 8; ++j) q[j] += 128;
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    w.hi[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0051), __byte_perm(q[i + 4], q[i + 6], 0x0051), 0x5410);
+    w.hi[i] = __byte_perm(__byte_perm(rounded[i], rounded[i + 2], 0x0051),
+                          __byte_perm(rounded[i + 4], rounded[i + 6], 0x0051), 0x5410);
   }
   return w;
 }

@@ -127,8 +127,7 @@ struct Front {
   int steps[2][4];  // of every row of warps: E8P, E81B
   // Of the input transform.
   uint32_t warp_max[kWarps];
-  int digit_sums[2];
-  int reserved[2];
+  int reserved[4];
   uint32_t touched[kWarps];
   // Of an input transform that is a launch of its own.
   TokenHeader headers[kGemvMaxTokens];
@@ -482,13 +481,27 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* su
   }
 }
 
+// Sums of the hi and the lo digits that a thread has made.
+struct DigitSums {
+  int hi = 0, lo = 0;
+};
+__device__ __forceinline__ void AddDigitSums(const DigitSums& sums, TokenScale& to) {
+  const int hi = __reduce_add_sync(0xFFFFFFFFu, sums.hi), lo = __reduce_add_sync(0xFFFFFFFFu, sums.lo);
+  if ((threadIdx.x & 31) == 0) {
+    atomicAdd(&to.sum_hi, hi);
+    atomicAdd(&to.sum_lo, lo);
+  }
+}
+
 // A row of kChunks chunks that is one Hadamard block: x -> * SV -> Hadamard -> digits in the order of
-// DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunks * kChunkShared floats.
-template <int kChunks>
-__device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 (&x)[kChunks],
-                                               const uint4 (&sv)[kChunks], Front& front, float* exchange,
-                                               uint8_t* digits, bool clears, uint32_t found) {
-  const int t = static_cast<int>(threadIdx.x);
+// DigitLayout::kTiles (numerics: steps 1 to 4). `exchange` holds kChunks * kChunkShared floats. A warp makes the digits
+// that it will multiply, or a half of them where another warp multiplies the same columns, so that the block does not
+// have to meet; of the scale everything but the sums of digits is there when it meets next.
+template <int kUnits, int kChunks>
+__device__ __forceinline__ DigitSums TransformInput(const GemvParams& p, const uint4 (&x)[kChunks],
+                                                    const uint4 (&sv)[kChunks], Front& front, float* exchange,
+                                                    uint8_t* digits, bool clears, uint32_t found) {
+  const int t = static_cast<int>(threadIdx.x), lane = t & 31, warp = t >> 5;
   float r[kChunks][kChunkRegs];
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -521,34 +534,39 @@ __device__ __forceinline__ void TransformInput(const GemvParams& p, const uint4 
   float all = ptx::MaxNan(largest[0][0], largest[0][1]);
   if constexpr (kChunks == 2) all = ptx::MaxNan(all, ptx::MaxNan(largest[1][0], largest[1][1]));
   const uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, __float_as_uint(all) & 0x7FFFFFFFu);
-  if ((t & 31) == 0) front.warp_max[t >> 5] = max_bits;
-  if (t < 2) front.digit_sums[t] = 0;
+  if (lane == 0) front.warp_max[warp] = max_bits;
+  if (t == 0) front.scales[0].sum_hi = front.scales[0].sum_lo = 0;
   __syncthreads();
   if (clears) LetWatcherStart(found);
-  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, front.warp_max[t & (kWarps - 1)]));
-  // k tile, digit and piece of the columns that this thread and its neighbour hold.
-  const int odd = t & 1;
-  uint8_t* to = digits + (t >> 3) * 2 * kTileCols + odd * kTileCols + ((t >> 1) & 3) * 16;
-  int sum_hi = 0, sum_lo = 0;
+  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, front.warp_max[lane & (kWarps - 1)]));
+  // Groups of 256 columns, of which a lane has 8. Warps w and w + 8 multiply the same columns where there are 4 units a
+  // warp in a row of 4096.
+  constexpr bool kPairs = kUnits == 4 && kChunks == 1;
+  const int first_group = kPairs ? (warp & 7) * 2 + (warp >> 3) : warp * kChunks, odd = lane & 1;
+  DigitSums sums;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
-    const auto* mine = reinterpret_cast<const float4*>(exchange + c * kChunkShared + ChunkSlot(kChunkRegs * t));
-    *reinterpret_cast<float4*>(r[c]) = mine[0];
-    *reinterpret_cast<float4*>(r[c] + 4) = mine[1];
+    const int group = first_group + c;
+    const auto* mine = reinterpret_cast<const float4*>(exchange + (group >> 4) * kChunkShared +
+                                                       ChunkSlot((group & 15) * 256 + kChunkRegs * lane));
+    float v[kChunkRegs];
+    *reinterpret_cast<float4*>(v) = mine[0];
+    *reinterpret_cast<float4*>(v + 4) = mine[1];
     DigitWords w{};
-    if (scale.kind == 0) w = PackDigits(r[c], scale.factor);
-    *reinterpret_cast<uint4*>(to + c * 2 * kChunk) = PairPieces(w, odd);
-    sum_hi += SumOfBytes(w.hi);
-    sum_lo += SumOfBytes(w.lo);
+    if (scale.kind == 0) w = PackDigits(v, scale.factor);
+    // k tile, digit and piece of the columns that this lane and its neighbour hold.
+    uint8_t* to = digits + (group * 4 + (lane >> 3)) * 2 * kTileCols + odd * kTileCols + ((lane >> 1) & 3) * 16;
+    *reinterpret_cast<uint4*>(to) = PairPieces(w, odd);
+    sums.hi += SumOfBytes(w.hi);
+    sums.lo += SumOfBytes(w.lo);
   }
-  sum_hi = __reduce_add_sync(0xFFFFFFFFu, sum_hi);
-  sum_lo = __reduce_add_sync(0xFFFFFFFFu, sum_lo);
-  if ((t & 31) == 0) {
-    atomicAdd(&front.digit_sums[0], sum_hi);
-    atomicAdd(&front.digit_sums[1], sum_lo);
+  if constexpr (kPairs) {
+    ptx::SyncSome(1 + (warp & 7), 64);
+  } else {
+    __syncwarp();
   }
-  __syncthreads();
-  if (t == 0) front.scales[0] = {scale.t, front.digit_sums[0], front.digit_sums[1], scale.kind};
+  if (t == 0) front.scales[0].t = scale.t(), front.scales[0].kind = scale.kind;
+  return sums;
 }
 
 template <int kUnits, int kBlocks, int kChunks, bool kE81b>
@@ -620,6 +638,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
 #pragma unroll
     for (int b = 0; b < kBlocks; ++b) ptx::HaveNow(pieces[b], k_tiles);
   }
+  [[maybe_unused]] DigitSums digit_sums;
   if constexpr (kChunks > 0) {
     // Not as constants: their loads would be moved behind the wait.
     constexpr uint32_t kOnes = 0x3C003C00u;
@@ -637,7 +656,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     uint32_t found = 0;
     if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, lane);
     auto* exchange = reinterpret_cast<float*>(shared + plan.total);
-    TransformInput<kChunks>(p, x, sv, front, exchange, transformed, clears, found);
+    digit_sums = TransformInput<kUnits>(p, x, sv, front, exchange, transformed, clears, found);
   } else {
     // Behind the wait no warp waits for another: each goes on as soon as its own digits are there.
     __syncthreads();
@@ -655,6 +674,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
         digits[j / 2][j % 2][0] = *reinterpret_cast<const uint4*>(piece + j * kTileCols * 2);
       }
     }
+    AddDigitSums(digit_sums, front.scales[0]);
   } else {
     const bool all = k_tiles == (1u << (2 * kUnits)) - 1;
 #pragma unroll

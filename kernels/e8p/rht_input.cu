@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   const int column = local / kColumns<kCluster> * kChunk + at.rank * kColumns<kCluster> + local % kColumns<kCluster>;
   if (p.layout == DigitLayout::kHalves) {
     if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, r, scale);
-    if (at.rank == 0 && t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    if (at.rank == 0 && t == 0) p.headers[token].t = scale.t(), p.headers[token].kind = scale.kind;
     return;
   }
   DigitWords words{};
@@ -172,7 +172,7 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
     h->digit_sums[t] = t == at.rank ? make_int2(sums[0], sums[1]) : make_int2(0, 0);
   }
   if (at.rank == 0 && t == 32) {
-    h->t = scale.t;
+    h->t = scale.t();
     h->kind = scale.kind;
   }
 }
@@ -281,7 +281,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * kRowBlocks / kBloc
       *reinterpret_cast<float4*>(values + 4) = mine[1];
       if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, values, scale);
     }
-    if (part == 0 && t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    if (part == 0 && t == 0) p.headers[token].t = scale.t(), p.headers[token].kind = scale.kind;
     return;
   }
   int sum_hi = 0, sum_lo = 0;
@@ -310,7 +310,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * kRowBlocks / kBloc
     h->digit_sums[t] = t == part ? make_int2(sums[0], sums[1]) : make_int2(0, 0);
   }
   if (part == 0 && t == 32) {
-    h->t = scale.t;
+    h->t = scale.t();
     h->kind = scale.kind;
   }
 }

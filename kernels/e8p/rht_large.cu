@@ -160,7 +160,7 @@ __global__ void __launch_bounds__(kFinishThreads)
   if (p.layout == DigitLayout::kHalves) {
     __half* to = reinterpret_cast<__half*>(p.digits) + token * p.dim;
     for (int64_t i = t; i < p.dim; i += kFinishThreads) to[i] = ScaledHalf(row[i], scale);
-    if (t == 0) p.headers[token].t = scale.t, p.headers[token].kind = scale.kind;
+    if (t == 0) p.headers[token].t = scale.t(), p.headers[token].kind = scale.kind;
     return;
   }
   int sum_hi = 0, sum_lo = 0;
@@ -179,7 +179,7 @@ __global__ void __launch_bounds__(kFinishThreads)
   __syncthreads();
   if (t == 0) {
     TokenHeader* h = p.headers + token;
-    h->t = scale.t;
+    h->t = scale.t();
     h->kind = scale.kind;
     h->digit_sums[0] = make_int2(sums[0], sums[1]);
     for (int i = 1; i < kMaxClusterChunks; ++i) h->digit_sums[i] = make_int2(0, 0);

@@ -96,7 +96,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
       return;
     }
     const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
-    if (splits > multiprocessors || (chunks > 0 && splits > 1)) return;
+    // A row that the product transforms is spread evenly over its warps.
+    if (splits > multiprocessors || (chunks > 0 && int64_t{warps_k} * n != units)) return;
     const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
     // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
     // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which every
