@@ -21,7 +21,7 @@ namespace {
 
 // One block a multiprocessor, for its tables; with the codes of four stages 64 registers are too few.
 constexpr int Threads(int stages) { return stages < 4 ? 1024 : 512; }
-constexpr int kPlaces = 4;             // of nibbles in a word that is taken apart: bits 4..7 to 16..19
+constexpr int kPlaces = 4;  // of nibbles in a word that is taken apart: bits 4..7 to 16..19
 
 // Rows (or E81B codes) and signs of one k tile.
 struct TileCodes {

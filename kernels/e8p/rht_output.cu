@@ -233,10 +233,24 @@ __device__ __forceinline__ void StoreBlockHalves(uint16_t* row, int first, int e
   }
 }
 
-// Many tokens: one block of threads for 2^kLog2 elements.
-template <int kLog2, Source kSource>
+// SU of a thread's elements, two fp16 a word; ones without SU and behind the end.
+template <int kLog2>
+__device__ __forceinline__ void LoadBlockSu(const uint16_t* su, int first, int dim,
+                                            uint32_t (&halves)[kBlockRegs / 2]) {
+  constexpr int kW = kAdjacent<kLog2>;
+#pragma unroll
+  for (int j = 0; j < kBlockRegs; j += 2) {
+    const int i = first + j / kW * kSegment + j % kW;
+    halves[j / 2] = 0x3C003C00u;
+    if (su != nullptr && i < dim) halves[j / 2] = __ldg(reinterpret_cast<const uint32_t*>(su + i));
+  }
+}
+
+// One block of threads for 2^kLog2 elements. kFew: what does not depend on the predecessor comes before the wait, and
+// the registers are there to hold it.
+template <int kLog2, Source kSource, bool kFew>
 __global__ void __launch_bounds__(kBlockThreads<kLog2>,
-                                  512 * (kSource == Source::kSums ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
+                                  512 * (kFew || kSource == Source::kSums ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
     RhtOutputBlockKernel(const __grid_constant__ RhtOutputGroup group) {
   auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
   ptx::LetSuccessorStart();
@@ -244,20 +258,31 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   const int token = static_cast<int>(blockIdx.x), t = static_cast<int>(threadIdx.x);
   const int base = static_cast<int>(blockIdx.z) << kLog2, dim = p.dim, end = p.out_features;
   if (base >= dim) return;
+
+  constexpr int kW = kAdjacent<kLog2>;
+  const int first = base + kW * t;
+  [[maybe_unused]] uint32_t su[kBlockRegs / 2];
+  if constexpr (kFew) LoadBlockSu<kLog2>(p.su, first, dim, su);
+  const Scalar y_type = p.y_type;
+  auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (y_type == Scalar::kF32 ? 4 : 2);
+  const float* row_in = p.rows + token * p.rows_stride;
+  const bool aligned_in = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
+  if constexpr (kFew) {
+    ptx::ComputeNow(row_in);
+    ptx::ComputeNow(row_out);
+  }
   ptx::WaitForPredecessor();
 
   float r[kBlockRegs];
-  const float* row_in = p.rows + token * p.rows_stride;
-  const bool aligned_in = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int first = base + (half << (kLog2 - 1)) + kChunkRegs * t;
+    const int from = base + (half << (kLog2 - 1)) + kChunkRegs * t;
     float part[kChunkRegs];
     if (kSource != Source::kSums || p.stages == 0) {
-      LoadFloats(row_in, aligned_in, first, dim, part);
+      LoadFloats(row_in, aligned_in, from, dim, part);
       if constexpr (kSource == Source::kScaledRows) ScaleFloats(p.headers, token, part);
-    } else if (first < dim) {
-      CombinedElements8(p, token, static_cast<uint32_t>(first), part);
+    } else if (from < dim) {
+      CombinedElements8(p, token, static_cast<uint32_t>(from), part);
     } else {
 #pragma unroll
       for (int j = 0; j < kChunkRegs; ++j) part[j] = 0.0f;
@@ -267,16 +292,11 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
   BlockFwht<kLog2>(r, shared, base, dim, t);
 
-  constexpr int kW = kAdjacent<kLog2>;
-  const int first = base + kW * t;
   if (p.su != nullptr) {
-    const uint16_t* su = p.su + first;
+    if constexpr (!kFew) LoadBlockSu<kLog2>(p.su, first, dim, su);
 #pragma unroll
     for (int j = 0; j < kBlockRegs; j += 2) {
-      const int offset = j / kW * kSegment + j % kW;
-      if (offset >= dim - first) continue;
-      const uint32_t halves = __ldg(reinterpret_cast<const uint32_t*>(su + offset));
-      const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&halves));
+      const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&su[j / 2]));
       r[j] = __fmul_rn(r[j], f.x);
       r[j + 1] = __fmul_rn(r[j + 1], f.y);
     }
@@ -297,8 +317,6 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
     for (int j = 0; j < kChunkRegs; ++j) part[j] = r[8 * half + j];
     nan |= ptx::AnyNan(part);
   }
-  const Scalar y_type = p.y_type;
-  auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (y_type == Scalar::kF32 ? 4 : 2);
   const bool vectors =
       y_type != Scalar::kF32 && ((reinterpret_cast<uintptr_t>(row_out) & (kW == 2 ? 3 : 7)) | (end % kW)) == 0;
   if (!vectors || nan) {
@@ -314,11 +332,11 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
 }
 
-template <int kLog2>
+template <int kLog2, bool kFew>
 auto* BlockKernelOf(Source source) {
-  return source == Source::kRows         ? RhtOutputBlockKernel<kLog2, Source::kRows>
-         : source == Source::kScaledRows ? RhtOutputBlockKernel<kLog2, Source::kScaledRows>
-                                         : RhtOutputBlockKernel<kLog2, Source::kSums>;
+  return source == Source::kRows         ? RhtOutputBlockKernel<kLog2, Source::kRows, kFew>
+         : source == Source::kScaledRows ? RhtOutputBlockKernel<kLog2, Source::kScaledRows, kFew>
+                                         : RhtOutputBlockKernel<kLog2, Source::kSums, kFew>;
 }
 
 template <int kCluster>
@@ -348,9 +366,13 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared
   const auto parts = static_cast<unsigned>((dim + (int64_t{1} << log2) - 1) >> log2);  // one or two
   if (TransformsInBlocks(log2, tokens * chunks)) {
     const dim3 grid(static_cast<unsigned>(tokens), static_cast<unsigned>(group.count), parts);
-    auto* kernel = log2 == 13 ? BlockKernelOf<13>(source) : BlockKernelOf<14>(source);
-    Launch("rht_output", kernel, {grid, dim3(1u << (log2 - 4)), static_cast<size_t>(BlockBytes(log2)), 1, dependent},
-           stream, group);
+    const bool few = TransformsFew(log2, tokens * chunks);
+    auto* kernel = log2 == 14 ? BlockKernelOf<14, false>(source)
+                   : few      ? BlockKernelOf<13, true>(source)
+                              : BlockKernelOf<13, false>(source);
+    size_t shared = static_cast<size_t>(BlockBytes(log2));
+    if (few) shared = std::max(shared, SpreadBytes(int64_t{grid.x} * grid.y * grid.z, 1, dependent, max_shared_bytes));
+    Launch("rht_output", kernel, {grid, dim3(1u << (log2 - 4)), shared, 1, dependent}, stream, group);
     return;
   }
   const int c = 1 << (log2 - 12);
@@ -372,8 +394,9 @@ void LoadRhtOutputKernels(int max_shared_bytes) {
   for (const Source source : {Source::kRows, Source::kScaledRows, Source::kSums}) {
     load(MostSpreadBytes(max_shared_bytes), KernelOf<1>(source), KernelOf<2>(source), KernelOf<4>(source),
          KernelOf<8>(source));
-    load(BlockBytes(13), BlockKernelOf<13>(source));
-    load(BlockBytes(14), BlockKernelOf<14>(source));
+    load(BlockBytes(13), BlockKernelOf<13, false>(source));
+    load(BlockBytes(14), BlockKernelOf<14, false>(source));
+    load(MostSpreadBytes(max_shared_bytes), BlockKernelOf<13, true>(source));
   }
 }
 
