@@ -40,13 +40,31 @@ __device__ __forceinline__ uint32_t AddressInBlock(uint32_t shared, int rank) {
   return address;
 }
 
-// Stores a word and tells the barrier that its four bytes have come. Both addresses: of the same block.
-template <int kOffset = 0>
+// Stores a word, or 1, 2 or 4 of them that are aligned as a whole, and tells the barrier that their bytes have come.
+// Both addresses: of the same block.
 __device__ __forceinline__ void Send(uint32_t address, uint32_t v, uint32_t barrier) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0 + %1], %2, [%3];" ::"r"(address),
-               "n"(kOffset), "r"(v), "r"(barrier)
+  asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0], %1, [%2];" ::"r"(address), "r"(v),
+               "r"(barrier)
                : "memory");
+#endif
+}
+template <int kWords>
+__device__ __forceinline__ void Send(uint32_t address, const uint32_t (&v)[kWords], uint32_t barrier) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  static_assert(kWords == 1 || kWords == 2 || kWords == 4);
+  if constexpr (kWords == 1) {
+    Send(address, v[0], barrier);
+  } else if constexpr (kWords == 2) {
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.u32 [%0], {%1,%2}, [%3];" ::"r"(address),
+                 "r"(v[0]), "r"(v[1]), "r"(barrier)
+                 : "memory");
+  } else {
+    asm volatile(
+        "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.u32 [%0], {%1,%2,%3,%4}, [%5];" ::"r"(address),
+        "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]), "r"(barrier)
+        : "memory");
+  }
 #endif
 }
 // Waits for all that others send, once.

@@ -8,9 +8,10 @@
 //      memory, and goes on with elements  s * 4096 + column,  s = 0..C-1. A block waits for what it gets and for
 //      nothing else, and none has to stay for the others afterwards, as it would if they came and read.
 //
-// After it a thread holds 8 elements:
-//   C = 1: register j is element t + 512 j
-//   else:  register s * W + m, W = 8 / C, is element s * 4096 + rank * (4096 / C) + W * t + m
+// After it a thread holds 8 elements, register s * W + m, W = 8 / C, of column m of its W ones in chunk s:
+//   kTogether or C = 1: element s * 4096 + rank * (4096 / C) + t + 512 m. What a thread sends a block goes to the same
+//                       thread there, in one store.
+//   else:               element s * 4096 + rank * (4096 / C) + W * t + m: adjacent ones, to be stored together.
 #pragma once
 
 #include <algorithm>
@@ -36,11 +37,11 @@ template <int kCluster>
 inline constexpr int kWidth = kChunkRegs / kCluster;  // adjacent ones of them that a thread holds
 
 // Register -> element of the row.
-template <int kCluster>
+template <int kCluster, bool kTogether>
 __device__ __forceinline__ int ElementIndex(const RowPlace& at, int reg) {
-  if constexpr (kCluster == 1) return at.chunk0 * kChunk + at.t + reg * kChunkThreads;
   constexpr int kW = kWidth<kCluster>;
-  return (at.chunk0 + reg / kW) * kChunk + at.rank * kColumns<kCluster> + kW * at.t + reg % kW;
+  const int first = (at.chunk0 + reg / kW) * kChunk + at.rank * kColumns<kCluster>, m = reg % kW;
+  return kTogether || kCluster == 1 ? first + at.t + m * kChunkThreads : first + kW * at.t + m;
 }
 
 inline constexpr int kRowWarps = kChunkThreads / 32;
@@ -114,7 +115,7 @@ __device__ __forceinline__ void ScalePartial(float (&r)[kChunkRegs], int chunk, 
 }
 
 // The transform with its scale. On entry thread t holds elements 8t..8t+7 of chunk `rank`.
-template <int kCluster>
+template <int kCluster, bool kTogether>
 __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kCluster>& shared, const RowPlace& at,
                                         uint32_t dim) {
   const int chunk = at.chunk0 + at.rank, t = at.t;
@@ -132,15 +133,18 @@ __device__ __forceinline__ void RowFwht(float (&r)[kChunkRegs], RowShared<kClust
     constexpr int kW = kWidth<kCluster>, kC = kColumns<kCluster>;
     const uint32_t barrier = ptx::SharedAddress(&shared.columns_barrier);
     if (begin < dim) {
-      const uint32_t mine = ptx::SharedAddress(shared.columns + at.rank * kC + t);
+      const uint32_t mine = ptx::SharedAddress(shared.columns + at.rank * kC + (kTogether ? t * kW : t));
 #pragma unroll
       for (int to = 0; to < kCluster; ++to) {
         const uint32_t address = ptx::AddressInBlock(mine, to), remote_barrier = ptx::AddressInBlock(barrier, to);
-        ptx::Send(address, __float_as_uint(r[to * kW]), remote_barrier);
-        if constexpr (kW >= 2) ptx::Send<4 * kChunkThreads>(address, __float_as_uint(r[to * kW + 1]), remote_barrier);
-        if constexpr (kW >= 4) {
-          ptx::Send<8 * kChunkThreads>(address, __float_as_uint(r[to * kW + 2]), remote_barrier);
-          ptx::Send<12 * kChunkThreads>(address, __float_as_uint(r[to * kW + 3]), remote_barrier);
+        uint32_t words[kW];
+#pragma unroll
+        for (int m = 0; m < kW; ++m) words[m] = __float_as_uint(r[to * kW + m]);
+        if constexpr (kTogether) {
+          ptx::Send(address, words, remote_barrier);
+        } else {
+#pragma unroll
+          for (int m = 0; m < kW; ++m) ptx::Send(address + m * kChunkThreads * 4, words[m], remote_barrier);
         }
       }
     }

@@ -38,20 +38,10 @@ __device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) r[j] = ToF32Canonical(r[j]);
   }
-  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
-  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (4 * kW - 1)) == 0;
 #pragma unroll
-  for (int j = 0; j < kChunkRegs; j += kW) {
-    const int i = ElementIndex<kCluster>(at, j);
-    if (i >= p.dim) continue;  // dim is a multiple of 16
-    if (kW == 4 && aligned) {
-      *reinterpret_cast<float4*>(row + i) = make_float4(r[j], r[j + 1], r[j + 2], r[j + 3]);
-    } else if (kW == 2 && aligned) {
-      *reinterpret_cast<float2*>(row + i) = make_float2(r[j], r[j + 1]);
-    } else {
-#pragma unroll
-      for (int m = 0; m < kW; ++m) row[i + m] = r[j + m];
-    }
+  for (int j = 0; j < kChunkRegs; ++j) {
+    const int i = ElementIndex<kCluster, true>(at, j);
+    if (i < p.dim) row[i] = r[j];
   }
 }
 
@@ -64,23 +54,12 @@ __device__ __forceinline__ uint32_t LargestBits(const float (&r)[kCount]) {
   return __float_as_uint(m) & 0x7FFFFFFFu;
 }
 
-// The values in the order of the block's columns, [chunk][column], 8 adjacent ones per thread afterwards.
-template <int kCluster>
+// The values in the order of the block's columns, [chunk][column], 8 adjacent ones per thread afterwards. To slots that
+// only this thread has read.
 __device__ __forceinline__ void WriteColumns(float* pass, int t, const float (&r)[kChunkRegs]) {
-  constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
-  constexpr int kStep = kCluster == 1 ? kChunkThreads : kColumns<kCluster>;
-  float* slot = pass + ChunkSlot(kW * t);
+  float* slot = pass + ChunkSlot(t);
 #pragma unroll
-  for (int j = 0; j < kChunkRegs; j += kW) {
-    float* to = slot + ChunkSlot(j / kW * kStep);
-    if constexpr (kW == 4) {
-      *reinterpret_cast<float4*>(to) = make_float4(r[j], r[j + 1], r[j + 2], r[j + 3]);
-    } else if constexpr (kW == 2) {
-      *reinterpret_cast<float2*>(to) = make_float2(r[j], r[j + 1]);
-    } else {
-      *to = r[j];
-    }
-  }
+  for (int j = 0; j < kChunkRegs; ++j) slot[ChunkSlot(j * kChunkThreads)] = r[j];
 }
 
 template <int kCluster>
@@ -109,22 +88,20 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   if (p.pretransformed) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) {
-      const int i = ElementIndex<kCluster>(at, j);
+      const int i = ElementIndex<kCluster, true>(at, j);
       r[j] = i < p.dim ? static_cast<const float*>(row)[i] : 0.0f;
     }
   } else {
     LoadRow({row, p.x_type, p.in_features, p.sv}, sv, at.rank, t, r);
-    RowFwht<kCluster>(r, shared, at, dim);
+    RowFwht<kCluster, true>(r, shared, at, dim);
   }
   if (p.v != nullptr) {
     StoreRow<kCluster>(p, at, token, r);
     return;
   }
 
-  // The largest |v| of the row: of every warp of the cluster, to every block. In a block alone a thread writes slots
-  // that only it has read.
-  if (kCluster > 1) __syncthreads();
-  WriteColumns<kCluster>(shared.pass, t, r);
+  // The largest |v| of the row: of every warp of the cluster, to every block.
+  WriteColumns(shared.pass, t, r);
   uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
   if constexpr (kCluster == 1) {
     if (lane == 0) shared.maxima[warp] = max_bits;

@@ -67,7 +67,7 @@ __device__ __forceinline__ SuPiece LoadSu(const uint16_t* su, const RowPlace& at
   constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
 #pragma unroll
   for (int j = 0; j < kChunkRegs; j += kW) {
-    const int i = ElementIndex<kCluster>(at, j);
+    const int i = ElementIndex<kCluster, false>(at, j);
     if (i >= dim) continue;
     if constexpr (kW == 4) {
       const uint2 four = __ldg(reinterpret_cast<const uint2*>(su + i));
@@ -108,7 +108,7 @@ __device__ __forceinline__ void StoreHalves(uint16_t* row, const RowPlace& at, i
   constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
 #pragma unroll
   for (int j = 0; j < kChunkRegs; j += kW) {
-    const int i = ElementIndex<kCluster>(at, j);
+    const int i = ElementIndex<kCluster, false>(at, j);
     if (i >= end) continue;
     if constexpr (kW == 4) {
       *reinterpret_cast<uint2*>(row + i) = make_uint2(Pack<kBf16>(r[j], r[j + 1]), Pack<kBf16>(r[j + 2], r[j + 3]));
@@ -124,7 +124,7 @@ __device__ __forceinline__ void StoreFloats(float* row, const RowPlace& at, int 
   constexpr int kW = kCluster == 1 ? 1 : kWidth<kCluster>;
 #pragma unroll
   for (int j = 0; j < kChunkRegs; j += kW) {
-    const int i = ElementIndex<kCluster>(at, j);
+    const int i = ElementIndex<kCluster, false>(at, j);
     if (i >= end) continue;
     if constexpr (kW == 4) {
       *reinterpret_cast<float4*>(row + i) = make_float4(r[j], r[j + 1], r[j + 2], r[j + 3]);
@@ -186,19 +186,19 @@ __global__ void __launch_bounds__(kChunkThreads, kSource == Source::kSums ? 3 : 
     LoadFloats(row_in, aligned_in, first, dim, r);
   }
   if constexpr (kSource == Source::kScaledRows) ScaleFloats(p.headers, token, r);
-  RowFwht<kCluster>(r, shared, at, static_cast<uint32_t>(dim));
+  RowFwht<kCluster, false>(r, shared, at, static_cast<uint32_t>(dim));
   MultiplySu(r, su);
   if (bias != nullptr) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) {
-      const int i = ElementIndex<kCluster>(at, j);
+      const int i = ElementIndex<kCluster, false>(at, j);
       if (i < end) r[j] = __fadd_rn(r[j], __ldg(bias + i));
     }
   }
   if (!vectors || ptx::AnyNan(r)) {
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) {
-      const int i = ElementIndex<kCluster>(at, j);
+      const int i = ElementIndex<kCluster, false>(at, j);
       if (i < end) StoreScalar(row_out, y_type, i, r[j]);
     }
   } else if (y_type == Scalar::kBF16) {
