@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "common/ptx.cuh"
+
 namespace glq {
 
 // log2 of the size of the block that holds i. For i >= D the value is meaningless.
@@ -75,6 +77,7 @@ __device__ __forceinline__ void ButterfliesInside(float (&r)[kCount], int inside
 //   pass 2: stages 3-5, after an exchange inside eight threads
 //   pass 3: stages 6-8, after an exchange inside two warps
 //   pass 4: stages 9-11, after an exchange across the block
+// The exchanges wait for no more threads than that; two warps by the barriers 1 to 8.
 // `shared` holds kChunkShared floats, 16-byte aligned; element e lies at ChunkSlot(e), which keeps banks apart in every
 // pass and leaves 8 elements of a thread in two pieces of 16 bytes. `uniform`: the chunk lies inside blocks of at least
 // 4096, so that every stage runs. Elements from `dim` on must be zero and stay zero.
@@ -126,7 +129,7 @@ __device__ __forceinline__ void ChunksFwht(float (&r)[kCount][kChunkRegs], float
 #pragma unroll
     for (int j = 0; j < 8; ++j) slot[c * kChunkShared + ChunkSlot(8 * j)] = r[c][j];
   }
-  __syncthreads();
+  ptx::SyncSome(1 + part, 64);
   slot = shared + part * ChunkSlot(512) + ChunkSlot(t & 63);
 #pragma unroll
   for (int c = 0; c < kCount; ++c) {

@@ -95,6 +95,7 @@ inline void CopyAsyncCommit() {}
 template <int kPending>
 void CopyAsyncWait() {}
 
+inline void SyncSome(int barrier, int threads) { emulator::SyncNamed(barrier, threads); }
 template <int kBarrier>
 void SyncThreads(int threads) {
   emulator::SyncNamed(kBarrier, threads);
