@@ -127,7 +127,6 @@ struct Front {
   int steps[2][4];  // of every row of warps: E8P, E81B
   // Of the input transform.
   uint32_t warp_max[kWarps];
-  int reserved[4];
   uint32_t touched[kWarps];
   // Of an input transform that is a launch of its own.
   TokenHeader headers[kGemvMaxTokens];

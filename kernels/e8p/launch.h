@@ -71,7 +71,7 @@ struct GemvPlan {
 inline constexpr int kGemvWarps = 16;
 inline constexpr int kGemvMaxTokens = 8;
 // Small things in front of the sums (gemv.cu, Front).
-inline constexpr int kGemvFrontBytes = 8 * 16 + 32 + 64 + 16 + 64 + 8 * 80;
+inline constexpr int kGemvFrontBytes = 8 * 16 + 32 + 64 + 64 + 8 * 80;
 // Sums of a row tile of one stage, 32-bit.
 constexpr int GemvTileWords(int token_blocks) { return 128 * token_blocks; }
 // Behind the tables, for rows of `chunks` that are transformed in the product: exchange, digits.

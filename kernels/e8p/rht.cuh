@@ -8,7 +8,7 @@
 //      memory, and goes on with elements  s * 4096 + column,  s = 0..C-1. A block waits for what it gets and for
 //      nothing else, and none has to stay for the others afterwards, as it would if they came and read.
 //
-// After it a thread holds 8 elements, register s * W + m, W = 8 / C, of column m of its W ones in chunk s:
+// After it a thread holds 8 elements, W = 8 / C of each chunk; register s * W + m is
 //   kTogether or C = 1: element s * 4096 + rank * (4096 / C) + t + 512 m. What a thread sends a block goes to the same
 //                       thread there, in one store.
 //   else:               element s * 4096 + rank * (4096 / C) + W * t + m: adjacent ones, to be stored together.
@@ -34,7 +34,7 @@ struct RowPlace {
 template <int kCluster>
 inline constexpr int kColumns = kChunk / kCluster;  // of every chunk that a block holds after the exchange
 template <int kCluster>
-inline constexpr int kWidth = kChunkRegs / kCluster;  // adjacent ones of them that a thread holds
+inline constexpr int kWidth = kChunkRegs / kCluster;  // of them that a thread holds
 
 // Register -> element of the row.
 template <int kCluster, bool kTogether>
