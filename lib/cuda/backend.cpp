@@ -72,7 +72,10 @@ int ElementBytes(glq_dtype t) { return static_cast<int>((t >> 8 & 255) / 8); }
 class CudaBackend final : public Backend {
  public:
   CudaBackend(int index, Memory& memory, uint32_t flags, const char* cublaslt_library)
-      : memory_(memory), flags_(flags), traits_(ReadTraits(index)), cublaslt_(OpenCublasLt(index, cublaslt_library)) {
+      : memory_(memory),
+        flags_(flags),
+        traits_(ReadTraits(index)),
+        cublaslt_(std::make_unique<const CublasLt>(index, cublaslt_library)) {
     const ScopedDevice device(index);
     if (traits_.compute_capability < 80) {
       Fail(GLQ_E_UNSUPPORTED_ARCH, "device = cuda:%d has compute capability %d.%d, expected 8.0 or later", index,
@@ -341,12 +344,6 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  // cuBLASLt makes its handle on the current device.
-  static std::unique_ptr<const CublasLt> OpenCublasLt(int index, const char* path) {
-    const ScopedDevice device(index);
-    return std::make_unique<const CublasLt>(path);
-  }
-
   kernels::GemvBf16Device DenseDevice() const {
     return {traits_.multiprocessors, traits_.max_shared_bytes, traits_.clusters};
   }

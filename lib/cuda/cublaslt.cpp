@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "core/cuda_device.h"
 #include "core/error.h"
 
 namespace glq::cuda {
@@ -49,7 +50,8 @@ void Check(cublasStatus_t status, const char* what) {
 
 }  // namespace
 
-CublasLt::CublasLt(const char* path) : functions_(std::make_unique<Functions>()) {
+CublasLt::CublasLt(int device, const char* path) : device_(device), functions_(std::make_unique<Functions>()) {
+  const ScopedDevice scope(device_);  // where it makes its handle
   struct Try {
     std::string name;
     int flags;
@@ -83,6 +85,7 @@ CublasLt::CublasLt(const char* path) : functions_(std::make_unique<Functions>())
 }
 
 CublasLt::~CublasLt() {
+  const ScopedDevice scope(device_);
   if (handle_ != nullptr) static_cast<void>(functions_->destroy(handle_));
 }
 

@@ -10,8 +10,9 @@ namespace glq::cuda {
 
 class CublasLt {
  public:
-  // Tries `path` if given, else a copy the process has loaded already, else the usual names. Never fails: see found().
-  explicit CublasLt(const char* path);
+  // For one device. Tries `path` if given, else a copy the process has loaded already, else the usual names. Never
+  // fails: see found().
+  CublasLt(int device, const char* path);
   ~CublasLt();
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
@@ -38,6 +39,7 @@ class CublasLt {
   };
   void Multiply(const Product& product, const void* w, const void* x, void* out, int64_t n, int64_t k, int64_t t,
                 void* workspace, cudaStream_t stream) const;
+  const int device_;
   std::unique_ptr<Functions> functions_;
   cublasLtHandle_t handle_ = nullptr;
   int version_ = 0;

@@ -32,6 +32,9 @@ size_t AllowedDynamicShared(const void* kernel);
 // Runs the kernel over the whole grid. Aborts with a message if its threads wait for each other for ever.
 void Run(const char* name, const LaunchShape& shape, const std::function<void()>& kernel);
 
+// Whether the calling thread may launch: the library makes its device's primary context current for that.
+bool PrimaryContextIsCurrent();
+
 // --- For the thread that is running ---
 const uint3& ThreadIdx();
 const uint3& BlockIdx();

@@ -1,10 +1,16 @@
 // The part of the CUDA runtime that the library and its GPU tests use, for one GPU that is the CPU (emulator.h).
 // Streams are in order and done at once; memory is the host's.
+#include <cuda.h>
 #include <cuda_runtime.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
+
+#include "emulator.h"
+
+struct CUctx_st {};
 
 namespace {
 
@@ -16,7 +22,14 @@ int Multiprocessors() {
 constexpr int kArchitecture = GLQ_EMULATED_ARCHITECTURE;
 constexpr int kSharedBytes = kArchitecture == 90 ? 232448 : kArchitecture == 80 ? 166912 : 101376;
 
+CUctx_st g_primary;
+thread_local std::vector<CUcontext> t_contexts;  // the last one is current
+
+CUcontext Current() { return t_contexts.empty() ? nullptr : t_contexts.back(); }
+
 }  // namespace
+
+bool glq::emulator::PrimaryContextIsCurrent() { return Current() == &g_primary; }
 
 #pragma GCC visibility push(default)
 extern "C" {
@@ -25,7 +38,10 @@ cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
 cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaSetDevice(int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  return cuCtxSetCurrent(&g_primary), cudaSuccess;
+}
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 const char* cudaGetErrorName(cudaError_t e) { return e == cudaSuccess ? "cudaSuccess" : "cudaError"; }
 const char* cudaGetErrorString(cudaError_t) { return "an error of the emulated CUDA runtime"; }
@@ -98,6 +114,61 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
 }
 cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void*, const cudaLaunchConfig_t* config) {
   *clusters = Multiprocessors() / static_cast<int>(config->gridDim.x);
+  return cudaSuccess;
+}
+
+// --- The driver: what is current ---
+
+CUresult cuCtxGetCurrent(CUcontext* context) { return *context = Current(), CUDA_SUCCESS; }
+CUresult cuCtxSetCurrent(CUcontext context) {
+  if (!t_contexts.empty()) t_contexts.pop_back();
+  if (context != nullptr) t_contexts.push_back(context);
+  return CUDA_SUCCESS;
+}
+CUresult cuCtxPushCurrent(CUcontext context) {
+  if (context == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return t_contexts.push_back(context), CUDA_SUCCESS;
+}
+CUresult cuCtxPopCurrent(CUcontext* context) {
+  if (t_contexts.empty()) return CUDA_ERROR_INVALID_CONTEXT;
+  *context = Current();
+  return t_contexts.pop_back(), CUDA_SUCCESS;
+}
+CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice) {
+  t_contexts.push_back(*context = new CUctx_st);
+  return CUDA_SUCCESS;
+}
+CUresult cuCtxDestroy(CUcontext context) {
+  if (Current() == context) t_contexts.pop_back();
+  return delete context, CUDA_SUCCESS;
+}
+CUresult cuDeviceGet(CUdevice* device, int index) {
+  if (index != 0) return CUDA_ERROR_INVALID_DEVICE;
+  return *device = 0, CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) { return *context = &g_primary, CUDA_SUCCESS; }
+
+#if CUDART_VERSION >= 12050
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* result) {
+#else
+cudaError_t cudaGetDriverEntryPoint(const char* name, void** function, unsigned long long,
+                                    cudaDriverEntryPointQueryResult* result) {
+#endif
+  static const struct {
+    const char* name;
+    void* function;
+  } functions[] = {{"cuCtxGetCurrent", reinterpret_cast<void*>(&cuCtxGetCurrent)},
+                   {"cuCtxSetCurrent", reinterpret_cast<void*>(&cuCtxSetCurrent)},
+                   {"cuCtxPushCurrent", reinterpret_cast<void*>(&cuCtxPushCurrent)},
+                   {"cuCtxPopCurrent", reinterpret_cast<void*>(&cuCtxPopCurrent)},
+                   {"cuDeviceGet", reinterpret_cast<void*>(&cuDeviceGet)},
+                   {"cuDevicePrimaryCtxRetain", reinterpret_cast<void*>(&cuDevicePrimaryCtxRetain)}};
+  *function = nullptr;
+  for (const auto& known : functions) {
+    if (std::strcmp(known.name, name) == 0) *function = known.function;
+  }
+  if (result != nullptr) *result = *function ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
 }
 

@@ -1,10 +1,7 @@
 // How operations are queued: captured and replayed, on the stream they were given, without allocating or waiting,
 // from several threads, in workspaces of exactly the size asked for.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,8 +10,6 @@
 #include <thread>
 
 #include "gpu/operations.h"
-
-extern char** environ;
 
 namespace glq::gpu {
 namespace {
@@ -104,12 +99,8 @@ TEST(FirstCall, IsCaptured) {
     children.clear();
     for (size_t i = first; i < last; ++i) {
       setenv("GLQ_FIRST_CALL", std::to_string(i).c_str(), 1);
-      char program[] = "/proc/self/exe", filter[] = "--gtest_filter=FirstCall.DISABLED_InProcess",
-           disabled[] = "--gtest_also_run_disabled_tests", brief[] = "--gtest_brief=1",
-           output[] = "--gtest_output=", quiet[] = "--quiet";
-      char* arguments[] = {program, filter, disabled, brief, output, quiet, nullptr};
-      pid_t child = 0;
-      ASSERT_EQ(posix_spawn(&child, program, nullptr, nullptr, arguments, environ), 0);
+      const pid_t child = StartAlone("FirstCall.DISABLED_InProcess");
+      ASSERT_GT(child, 0);
       children.push_back(child);
     }
     for (size_t i = first; i < last; ++i) {
@@ -478,14 +469,6 @@ TEST(Threads, WeightsComeAndGoWhileOthersRun) {
   Settle();
 }
 
-// The library's CUDA runtime is its own: what both share is the driver's current context.
-void* CurrentContext() {
-  static const auto get = reinterpret_cast<int (*)(void**)>(dlsym(dlopen("libcuda.so.1", RTLD_NOW), "cuCtxGetCurrent"));
-  void* context = nullptr;
-  EXPECT_EQ(get(&context), 0);
-  return context;
-}
-
 TEST(Devices, CurrentDeviceStays) {
   int count = 0;
   GLQ_ASSERT_CUDA(cudaGetDeviceCount(&count));
@@ -495,44 +478,12 @@ TEST(Devices, CurrentDeviceStays) {
     void* const current_context = CurrentContext();
     for (int index = 0; index < count; ++index) {
       SCOPED_TRACE("current " + std::to_string(current) + ", context on " + std::to_string(index));
-      const auto expect_same = [&] {
+      UseTheLibraryAlone({GLQ_DEVICE_CUDA, index}, nullptr, [&] {
         int now = -1;
         static_cast<void>(cudaGetDevice(&now));
         EXPECT_EQ(now, current);
         EXPECT_EQ(CurrentContext(), current_context);
-      };
-      const Context context = MakeContext({GLQ_DEVICE_CUDA, index});
-      expect_same();
-      const LinearSpec spec{.out = 64, .in = 128, .bits = 3};
-      const HostLinear linear(spec);
-      Pair pair(MakeWeight(CpuContext(), linear.desc()), MakeWeight(context.get(), linear.desc()));
-      expect_same();
-      Image x(GLQ_DTYPE_F16, 3, 128), y(GLQ_DTYPE_F16, 3, 64), got(GLQ_DTYPE_F16, 3, 64);
-      x.FillNormal(1);
-      CpuFused(pair, x, y);
-      // Tensors of the library, so that the memory is on the context's device whatever is current.
-      const glq_device device{GLQ_DEVICE_CUDA, index};
-      const glq_view host = x.View();
-      glq_view spec_y = y.View(), dx, dy, to = got.View();
-      spec_y.device = device;
-      glq_tensor *tx = nullptr, *ty = nullptr, *tw = nullptr;
-      GLQ_ASSERT_OK(glq_tensor_create_copy(context.get(), nullptr, &host, &tx));
-      GLQ_ASSERT_OK(glq_tensor_create(context.get(), &spec_y, &ty));
-      const int64_t bytes = static_cast<int64_t>(FusedWorkspace(context.get(), pair.gpu.get(), 3));
-      glq_view spec_w, dw;
-      GLQ_ASSERT_OK(glq_view_init(&spec_w, x.data(), GLQ_DTYPE_U8, &device, 1, &bytes));
-      GLQ_ASSERT_OK(glq_tensor_create(context.get(), &spec_w, &tw));
-      const Tensor own_x(tx), own_y(ty), own_w(tw);
-      GLQ_ASSERT_OK(glq_tensor_view(tx, &dx));
-      GLQ_ASSERT_OK(glq_tensor_view(ty, &dy));
-      GLQ_ASSERT_OK(glq_tensor_view(tw, &dw));
-      const glq_workspace workspace{dw.data, static_cast<size_t>(bytes)};
-      GLQ_ASSERT_OK(glq_fused_linear_e8p(context.get(), nullptr, pair.gpu.get(), &dx, &dy, &workspace, nullptr));
-      expect_same();
-      GLQ_ASSERT_OK(glq_view_copy(context.get(), nullptr, &dy, &to));
-      GLQ_ASSERT_OK(glq_context_synchronize(context.get(), nullptr));
-      expect_same();
-      EXPECT_TRUE(SameRows(y, got, 3));
+      });
     }
   }
   GLQ_ASSERT_CUDA(cudaSetDevice(0));

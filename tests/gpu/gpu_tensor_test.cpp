@@ -1,8 +1,10 @@
-// Views, tensors, DLPack and the dense product on the GPU.
+// Views, tensors, DLPack and the dense product on the GPU, and what is current around the calls.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <thread>
 
 #include "gpu/support.h"
 
@@ -491,6 +493,65 @@ TEST(GpuGemv, SpecialRows) {
       }
     }
   }
+}
+
+// --- What is current ---
+
+// In a thread that has made no CUDA call, and with a context of the host's own: the work is done in the device's
+// primary context, and what was current stays so.
+TEST(GpuCurrentContext, StaysSmoke) {
+  std::thread([] {
+    EXPECT_EQ(CurrentContext(), nullptr);
+    UseTheLibraryAlone(kGpu, nullptr, [] { EXPECT_EQ(CurrentContext(), nullptr); });
+    void* own = nullptr;
+    ASSERT_EQ(DriverFunction<int(void**, unsigned, int)>("cuCtxCreate_v2")(&own, 0, 0), 0);
+    UseTheLibraryAlone(kGpu, nullptr, [own] { EXPECT_EQ(CurrentContext(), own); });
+    EXPECT_EQ(DriverFunction<int(void*)>("cuCtxDestroy_v2")(own), 0);
+    EXPECT_EQ(CurrentContext(), nullptr);
+  }).join();
+}
+
+// Also behind an allocator that leaves another context current, as one that calls cudaSetDevice would.
+TEST(GpuCurrentContext, StaysBehindAnAllocatorSmoke) {
+  static void* other = nullptr;  // what it leaves
+  static const auto set = DriverFunction<int(void*)>("cuCtxSetCurrent");
+  const auto alloc = [](void*, size_t bytes, size_t alignment, int32_t kind) {
+    if (kind == GLQ_MEMORY_HOST) return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    void* p = nullptr;
+    EXPECT_EQ(cudaMalloc(&p, bytes), cudaSuccess);
+    EXPECT_EQ(other ? set(other) : 0, 0);
+    return p;
+  };
+  const auto free = [](void*, void* p, size_t, int32_t kind) {
+    if (kind == GLQ_MEMORY_HOST) return std::free(p);
+    EXPECT_EQ(cudaFree(p), cudaSuccess);
+    EXPECT_EQ(other ? set(other) : 0, 0);
+  };
+  const glq_allocator allocator{nullptr, alloc, free};
+  const Context context = MakeContext(kGpu, 0, &allocator);
+  Image image(GLQ_DTYPE_F16, 3, 5);
+  const glq_view spec = image.ViewAt(image.data(), kGpu, 3);  // the memory is not looked at
+  std::thread([&] {
+    const auto create = DriverFunction<int(void**, unsigned, int)>("cuCtxCreate_v2");
+    void *own = nullptr, *left = nullptr;
+    ASSERT_EQ(create(&left, 0, 0), 0);
+    ASSERT_EQ(create(&own, 0, 0), 0);
+    for (void* current : {static_cast<void*>(nullptr), own}) {
+      ASSERT_EQ(set(nullptr), 0);
+      ASSERT_EQ(set(nullptr), 0);
+      ASSERT_EQ(set(current), 0);
+      other = left;
+      glq_tensor* made = nullptr;
+      GLQ_EXPECT_OK(glq_tensor_create(context.get(), &spec, &made));
+      EXPECT_EQ(CurrentContext(), current);
+      glq_tensor_destroy(made);
+      GLQ_EXPECT_OK(glq_context_synchronize(context.get(), nullptr));
+      EXPECT_EQ(CurrentContext(), current);
+      other = nullptr;
+    }
+    EXPECT_EQ(DriverFunction<int(void*)>("cuCtxDestroy_v2")(own), 0);
+    EXPECT_EQ(DriverFunction<int(void*)>("cuCtxDestroy_v2")(left), 0);
+  }).join();
 }
 
 }  // namespace

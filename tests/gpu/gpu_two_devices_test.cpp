@@ -1,6 +1,7 @@
 // Two GPUs in one process: each context does its work on its own device, whatever device is current, and leaves the
 // current device as it was; what lies on the other device is refused.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <functional>
@@ -253,6 +254,49 @@ TEST_F(GpuTwoDevices, Threads) {
     });
   for (std::thread& thread : threads) thread.join();
   for (const std::string& text : wrong) EXPECT_EQ(text, "");
+}
+
+bool HasPrimaryContext(int device) {
+  unsigned flags = 0;
+  int active = -1;
+  EXPECT_EQ(DriverFunction<int(int, unsigned*, int*)>("cuDevicePrimaryCtxGetState")(device, &flags, &active), 0);
+  return active != 0;
+}
+
+// In a process of its own (see below). The thread that calls the library has nothing current, which to the CUDA runtime
+// is device 0: going back to that with cudaSetDevice would make a context on it. So would any call of the runtime on
+// this thread, hence the other thread for the stream.
+TEST(OnlyTheSecondDevice, DISABLED_InProcess) {
+  cudaStream_t stream = nullptr;
+  std::thread([&stream] {
+    Require(cudaSetDevice(1), "cudaSetDevice");
+    Require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  }).join();
+  ASSERT_EQ(CurrentContext(), nullptr);
+  ASSERT_FALSE(HasPrimaryContext(0)) << "before the library was called";
+  ASSERT_TRUE(HasPrimaryContext(1));
+  const glq_device device{GLQ_DEVICE_CUDA, 1};
+  glq_device_info info = GLQ_DEVICE_INFO_INIT;
+  GLQ_ASSERT_OK(glq_device_get_info(&device, &info));
+  EXPECT_FALSE(HasPrimaryContext(0)) << "glq_device_get_info";
+  int step = 0;
+  UseTheLibraryAlone(device, stream, [&step] {
+    EXPECT_EQ(CurrentContext(), nullptr) << "step " << step;
+    EXPECT_FALSE(HasPrimaryContext(0)) << "step " << step;
+    ++step;
+  });
+  EXPECT_TRUE(HasPrimaryContext(1));
+}
+
+TEST(OnlyTheSecondDevice, HasAContext) {
+  int32_t count = 0;
+  GLQ_ASSERT_OK(glq_device_count(GLQ_DEVICE_CUDA, &count));
+  if (count < 2) GTEST_SKIP() << "there is one GPU; two are needed";
+  const pid_t child = StartAlone("OnlyTheSecondDevice.DISABLED_InProcess");
+  ASSERT_GT(child, 0);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
 }
 
 }  // namespace

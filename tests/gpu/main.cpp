@@ -3,11 +3,11 @@
 //   --golden=FOLDER  where the golden arrays are (or GLQ_GOLDEN_DIR)
 //   --smoke          only the cases whose names contain "Smoke" (or GLQ_TEST_SMALL=1): few launches of every kernel,
 //                    for compute-sanitizer
-//   --quiet          GoogleTest's output alone
+//   --quiet          GoogleTest's output alone, and no CUDA call but those of the cases and the count of GPUs
 //   GLQ_TEST_NO_LIBRARY=1   contexts without cuBLASLt
 //   GLQ_TEST_LAZY=1         the common context is a lazy one (GLQ_CONTEXT_LAZY)
 //
-// Ends with 77 where there is no GPU, or no case with "Smoke" to run.
+// Ends with 77 where there is no GPU, or with --smoke or --quiet no case to run.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -39,15 +39,16 @@ int main(int argc, char** argv) {
   }
   glq_device_info info = GLQ_DEVICE_INFO_INIT;
   const glq_device device{GLQ_DEVICE_CUDA, 0};
-  if (glq_device_get_info(&device, &info) == GLQ_OK && !quiet) {
+  // Not asked in vain: it makes a context on the device.
+  if (!quiet && glq_device_get_info(&device, &info) == GLQ_OK) {
     std::printf("%s, compute capability %d, %d multiprocessors\n", info.name, info.compute_capability,
                 info.multiprocessors);
   }
   const auto start = std::chrono::steady_clock::now();
   const int result = RUN_ALL_TESTS();
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
-  if (smoke && all.test_to_run_count() == 0) {
-    std::printf("skipped: there is no smoke case\n");
+  if ((smoke || quiet) && all.test_to_run_count() == 0) {  // quiet: some case was to run by its name
+    std::printf("skipped: there is no such case\n");
     return 77;
   }
   if (quiet) return result;

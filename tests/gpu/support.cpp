@@ -1,5 +1,9 @@
 #include "gpu/support.h"
 
+#include <dlfcn.h>
+#include <spawn.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -8,6 +12,8 @@
 #include <cstring>
 #include <sstream>
 #include <thread>
+
+extern char** environ;
 
 namespace glq::gpu {
 namespace {
@@ -96,6 +102,72 @@ cudaStream_t GpuStream() {
 }
 
 void Settle() { Require(glq_context_synchronize(GpuContext(), GpuStream()), "glq_context_synchronize"); }
+
+void* FindInDriver(const char* name) {
+  void* function = dlsym(RTLD_DEFAULT, name);  // the emulator's
+  if (void* driver = function ? nullptr : dlopen("libcuda.so.1", RTLD_NOW)) function = dlsym(driver, name);
+  if (function) return function;
+  std::fprintf(stderr, "the driver has no %s\n", name);
+  std::exit(1);
+}
+
+void* CurrentContext() {
+  static const auto get = DriverFunction<int(void**)>("cuCtxGetCurrent");
+  void* context = nullptr;
+  EXPECT_EQ(get(&context), 0);
+  return context;
+}
+
+pid_t StartAlone(const char* test) {
+  char program[] = "/proc/self/exe", disabled[] = "--gtest_also_run_disabled_tests", brief[] = "--gtest_brief=1",
+       output[] = "--gtest_output=", quiet[] = "--quiet";
+  std::string filter = std::string("--gtest_filter=") + test;
+  char* arguments[] = {program, filter.data(), disabled, brief, output, quiet, nullptr};
+  pid_t child = -1;
+  const int error = posix_spawn(&child, program, nullptr, nullptr, arguments, environ);
+  EXPECT_EQ(error, 0) << std::strerror(error);
+  return error == 0 ? child : -1;
+}
+
+void UseTheLibraryAlone(const glq_device& device, cudaStream_t stream, const std::function<void()>& check) {
+  {
+    const Context context = MakeContext(device);
+    check();
+    const LinearSpec spec{.out = 64, .in = 128, .bits = 3};
+    const HostLinear linear(spec);
+    const Pair pair(MakeWeight(CpuContext(), linear.desc()), MakeWeight(context.get(), linear.desc(), stream));
+    check();
+    Image x(GLQ_DTYPE_F16, 3, 128), y(GLQ_DTYPE_F16, 3, 64), got(GLQ_DTYPE_F16, 3, 64);
+    x.FillNormal(1);
+    CpuFused(pair, x, y);
+    // Tensors of the library, so that the memory is on the context's device whatever is current.
+    const glq_view host = x.View();
+    glq_view spec_y = y.View(), dx, dy, to = got.View();
+    spec_y.device = device;
+    glq_tensor *tx = nullptr, *ty = nullptr, *tw = nullptr;
+    GLQ_ASSERT_OK(glq_tensor_create_copy(context.get(), stream, &host, &tx));
+    const Tensor own_x(tx);
+    GLQ_ASSERT_OK(glq_tensor_create(context.get(), &spec_y, &ty));
+    const Tensor own_y(ty);
+    const int64_t bytes = static_cast<int64_t>(FusedWorkspace(context.get(), pair.gpu.get(), 3));
+    glq_view spec_w, dw;
+    GLQ_ASSERT_OK(glq_view_init(&spec_w, x.data(), GLQ_DTYPE_U8, &device, 1, &bytes));
+    GLQ_ASSERT_OK(glq_tensor_create(context.get(), &spec_w, &tw));
+    const Tensor own_w(tw);
+    check();
+    GLQ_ASSERT_OK(glq_tensor_view(tx, &dx));
+    GLQ_ASSERT_OK(glq_tensor_view(ty, &dy));
+    GLQ_ASSERT_OK(glq_tensor_view(tw, &dw));
+    const glq_workspace workspace{dw.data, static_cast<size_t>(bytes)};
+    GLQ_ASSERT_OK(glq_fused_linear_e8p(context.get(), stream, pair.gpu.get(), &dx, &dy, &workspace, nullptr));
+    check();
+    GLQ_ASSERT_OK(glq_view_copy(context.get(), stream, &dy, &to));
+    GLQ_ASSERT_OK(glq_context_synchronize(context.get(), stream));
+    check();
+    EXPECT_TRUE(SameRows(y, got, 3));
+  }
+  check();
+}
 
 uint64_t Mix(uint64_t x) {
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;

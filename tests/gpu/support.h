@@ -4,10 +4,12 @@
 
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -48,6 +50,24 @@ cudaStream_t GpuStream();
 
 // Waits for the stream, and lets the library free what destroyed tensors held.
 void Settle();
+
+// --- Around the library ---
+
+// A function of the driver, by its name in libcuda. The library's CUDA runtime is its own: what it has in common with
+// that of the tests is the driver.
+void* FindInDriver(const char* name);
+template <typename Function>
+Function* DriverFunction(const char* name) {
+  return reinterpret_cast<Function*>(FindInDriver(name));
+}
+void* CurrentContext();  // the driver's, of this thread
+
+// Starts a disabled case of this program in a process of its own, to be waited for.
+pid_t StartAlone(const char* test);
+
+// A context on the device, a weight, memory, a product (checked), and all of it destroyed: without a call of the CUDA
+// runtime but the library's. `check` is called after each step.
+void UseTheLibraryAlone(const glq_device& device, cudaStream_t stream, const std::function<void()>& check);
 
 // --- Random data ---
 

@@ -16,7 +16,9 @@ inline void CheckCuda(cudaError_t status, const char* what) {
 }
 
 template <typename... Kernels>
-void LoadKernels(Kernels...) {}
+void LoadKernels(Kernels...) {
+  CheckCuda(emulator::PrimaryContextIsCurrent() ? cudaSuccess : cudaErrorDeviceUninitialized, "cudaFuncGetAttributes");
+}
 template <typename... Kernels>
 void PreferSharedMemory(Kernels...) {}
 // Dynamic shared memory beyond 48 KiB has to be allowed before a launch, and a block can have so much.
@@ -42,6 +44,7 @@ struct LaunchConfig {
 
 template <typename... Params, typename... Args>
 void Launch(const char* name, void (*kernel)(Params...), const LaunchConfig& c, cudaStream_t, Args&&... args) {
+  CheckCuda(emulator::PrimaryContextIsCurrent() ? cudaSuccess : cudaErrorDeviceUninitialized, name);
   if (c.shared_bytes > emulator::AllowedDynamicShared(reinterpret_cast<const void*>(kernel))) {
     throw Error(GLQ_E_CUDA,
                 std::string(name) + ": " + std::to_string(c.shared_bytes) +
