@@ -90,16 +90,20 @@ __device__ __forceinline__ void PrepareRow(RowShared<kCluster>& shared, const Ro
 #pragma unroll
       for (int m = 0; m < kW; ++m) shared.columns[s * kColumns<kCluster> + kW * at.t + m] = 0.0f;
     }
+    const uint32_t columns = ptx::SharedAddress(&shared.columns_barrier),
+                   maxima = ptx::SharedAddress(&shared.maxima_barrier);
     if (at.t == 0) {
-      const uint32_t columns = ptx::SharedAddress(&shared.columns_barrier),
-                     maxima = ptx::SharedAddress(&shared.maxima_barrier);
       ptx::BarrierInit(columns, 1);
       ptx::BarrierInit(maxima, 1);
       ptx::BarrierInitFence();
+    }
+    __syncthreads();
+    // Behind the meeting although it is the same thread: as one predicated run of instructions, the barriers are
+    // initialised by the warp, and racecheck misses an order.
+    if (at.t == 0) {
       ptx::BarrierArriveExpect(columns, static_cast<uint32_t>(sending) * kColumns<kCluster> * 4);
       ptx::BarrierArriveExpect(maxima, sizeof(shared.maxima));
     }
-    __syncthreads();
     ptx::ClusterSyncRelaxed();
   }
 #endif

@@ -206,9 +206,9 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBl
     if (t == 0) {
       ptx::BarrierInit(barrier, 1);
       ptx::BarrierInitFence();
-      ptx::BarrierArriveExpect(barrier, sizeof(maxima));
     }
     __syncthreads();
+    if (t == 0) ptx::BarrierArriveExpect(barrier, sizeof(maxima));  // as in PrepareRow
     ptx::ClusterSyncRelaxed();
 #endif
   }
