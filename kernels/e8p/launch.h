@@ -37,7 +37,7 @@ constexpr int LargestBlockLog2(int64_t dim) {
 constexpr bool TransformsInBlocks(int log2, int64_t chunks) {
   return (log2 == 13 && chunks >= 256) || (log2 == 14 && chunks >= 448);
 }
-// Such a launch is short enough for latency to count: up to one and a half waves of the clusters' blocks.
+// Such a launch is short enough for latency to count: up to one and a half waves of the clusters' blocks on an H200.
 constexpr bool TransformsFew(int log2, int64_t chunks) { return log2 == 13 && chunks < 768; }
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream);
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared_bytes, cudaStream_t stream);

@@ -98,8 +98,8 @@ __device__ __forceinline__ void PrepareRow(RowShared<kCluster>& shared, const Ro
       ptx::BarrierInitFence();
     }
     __syncthreads();
-    // Behind the meeting although it is the same thread: as one predicated run of instructions, the barriers are
-    // initialised by the warp, and racecheck misses an order.
+    // Not together with the initialisation: the compiler may predicate both instead of branching, and
+    // compute-sanitizer's racecheck then reports a hazard between them.
     if (at.t == 0) {
       ptx::BarrierArriveExpect(columns, static_cast<uint32_t>(sending) * kColumns<kCluster> * 4);
       ptx::BarrierArriveExpect(maxima, sizeof(shared.maxima));

@@ -2,6 +2,7 @@
 //
 // With many tokens a multiprocessor is never idle, and what counts is instructions instead of latency: 16 elements a
 // thread and up to 16384 a block take two thirds of the time of the clusters of rht.cuh, since nothing crosses blocks.
+// Where they are fewer (TransformsFew), both count: the kernels then load what they can before their wait.
 // (Rows of 4096 need no cluster there and are faster with 8 elements a thread.)
 // A block of threads holds 2^n elements, n = 13 or 14, 2^n / 16 threads. Element bits of a thread's registers, passes
 // and their stages:

@@ -43,24 +43,28 @@ class Driver {
     static_cast<void>(cudaGetLastError());
   }
 
-  // Null if nothing is to be changed; else the context that was pushed, and which one was current.
+  // The context that was pushed, null if none had to be or could be; and which one was current.
   CUcontext Push(int device, CUcontext* previous) const {
     if (device < 0 || device >= devices_) return nullptr;
     CUcontext current = nullptr;
     static_cast<void>(get_current_(&current));
+    *previous = current;
     const CUcontext kept = primary_[static_cast<size_t>(device)].load(std::memory_order_acquire);
     if (kept != nullptr && kept == current) return nullptr;
-    *previous = current;
     if (kept != nullptr && push_current_(kept) == CUDA_SUCCESS) return kept;
     // The first time; or a reset has done away with what was kept.
     const CUcontext fresh = Retain(device);
     return fresh != nullptr && fresh != current && push_current_(fresh) == CUDA_SUCCESS ? fresh : nullptr;
   }
 
+  // A callback of the host (an allocator, a release function) may have left another context current.
   void Pop(CUcontext pushed, CUcontext previous) const {
-    CUcontext popped = nullptr;
-    if (pop_current_(&popped) == CUDA_SUCCESS && popped == pushed) return;
-    // A callback of the host (an allocator, a release function) has left another context current.
+    CUcontext current = nullptr;
+    if (pushed != nullptr) {
+      if (pop_current_(&current) == CUDA_SUCCESS && current == pushed) return;
+    } else if (get_current_(&current) == CUDA_SUCCESS && current == previous) {
+      return;
+    }
     static_cast<void>(set_current_(previous));
   }
 
@@ -96,7 +100,7 @@ ScopedDevice::ScopedDevice(int device) {
 }
 
 ScopedDevice::~ScopedDevice() {
-  if (pushed_ != nullptr) MadeOnce<&MakeDriver>().Pop(pushed_, previous_);
+  if (pushed_ != nullptr || previous_ != nullptr) MadeOnce<&MakeDriver>().Pop(pushed_, previous_);
 }
 
 #else

@@ -58,8 +58,14 @@ TEST(GpuLinear, ClustersSmoke) {
   CheckFused({.out = 8192 + 48, .in = 64, .bits = 3}, {2});
 }
 
-// So many rows that single blocks transform them, of 8192 and 16384 elements.
+// So many rows that single blocks transform them, of 8192 and 16384 elements; of 8192 there are two kinds, one for
+// fewer rows.
 TEST(GpuLinear, ManyRowsSmoke) {
+  CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2}, {85, 90}, {.x = GLQ_DTYPE_F16, .y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 8192, .bits = 2}, {127, 128}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 8190 + 4096, .in = 64, .bits = 3, .bias = GLQ_DTYPE_F16}, {90}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 8192, .in = 64, .bits = 2}, {127, 128}, {.y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 16384, .bits = 2}, {112});
   CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2}, {260}, {.x = GLQ_DTYPE_BF16, .y = GLQ_DTYPE_BF16});
   CheckFused({.out = 8190 + 4096, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F16}, {260}, {.y = GLQ_DTYPE_F16});
   CheckFused({.out = 16, .in = 16384, .bits = 2}, {192});
@@ -73,6 +79,9 @@ TEST(GpuLinear, OwnTransformSmoke) {
     CheckFused({.out = 48, .in = 8192, .bits = 3, .bias = GLQ_DTYPE_F16}, {1}, {.x = x});
   }
   CheckFused({.out = 300, .in = 4096, .bits = 5}, {1});
+  // More than 128 row tiles: two warps multiply the same columns, also where blocks are as many as on a large GPU.
+  CheckFused({.out = 129 * 16, .in = 4096, .bits = 2}, {1});
+  CheckFused({.out = 129 * 16, .in = 4096, .bits = 3}, {1}, {.x = GLQ_DTYPE_BF16});
   CheckFused({.out = 16, .in = 8192, .bits = 4, .sv = Signs::kNone}, {1}, {.y = GLQ_DTYPE_F16});
   CheckFused({.out = 16, .in = 4090, .bits = 2}, {1});
 }

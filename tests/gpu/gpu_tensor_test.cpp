@@ -533,10 +533,12 @@ TEST(GpuCurrentContext, StaysBehindAnAllocatorSmoke) {
   const glq_view spec = image.ViewAt(image.data(), kGpu, 3);  // the memory is not looked at
   std::thread([&] {
     const auto create = DriverFunction<int(void**, unsigned, int)>("cuCtxCreate_v2");
-    void *own = nullptr, *left = nullptr;
+    void *own = nullptr, *left = nullptr, *primary = nullptr;
     ASSERT_EQ(create(&left, 0, 0), 0);
     ASSERT_EQ(create(&own, 0, 0), 0);
-    for (void* current : {static_cast<void*>(nullptr), own}) {
+    // Never released: the library keeps it, too.
+    ASSERT_EQ(DriverFunction<int(void**, int)>("cuDevicePrimaryCtxRetain")(&primary, 0), 0);
+    for (void* current : {static_cast<void*>(nullptr), own, primary}) {
       ASSERT_EQ(set(nullptr), 0);
       ASSERT_EQ(set(nullptr), 0);
       ASSERT_EQ(set(current), 0);

@@ -41,7 +41,7 @@ dtypes! {
 impl DType {
     /// Bytes of an element.
     pub const fn size(self) -> usize {
-        ((self.0 >> 8 & 0xff) as usize * (self.0 >> 16) as usize).div_ceil(8)
+        (((self.0 >> 8) & 0xff) as usize * (self.0 >> 16) as usize).div_ceil(8)
     }
 }
 

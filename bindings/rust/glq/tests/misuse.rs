@@ -139,9 +139,9 @@ fn wrong_device_and_workspace() {
     let weight = make(&ctx, "bd_96x192/b2", false);
     let (x, mut y) = (vec![0f32; 192], vec![0f32; 96]);
     let mut y = ViewMut::new(&mut y, &[1, 96]).unwrap();
+    let (data, device) = (x.as_ptr() as *mut _, Device::cuda(0));
     // SAFETY: never looked at, being of another device.
-    let elsewhere =
-        unsafe { View::from_raw_parts(x.as_ptr() as *mut _, DType::F32, Device::cuda(0), &[1, 192], None) }.unwrap();
+    let elsewhere = unsafe { View::from_raw_parts(data, DType::F32, device, &[1, 192], None) }.unwrap();
     let mut enough = workspace(&ctx, &weight);
     let stream = Stream::DEFAULT;
     let error = ops::fused_linear_e8p(&ctx, stream, &weight, &elsewhere, &mut y, &mut enough, None).unwrap_err();

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use common::{layers, linear, load, make, source};
 use glq::{Checkpoint, Context, DType, Error, Quantizer, Stream, Tensor, View, ViewMut, Workspace};
 
-const fn send<T: Send>() {}
-const fn sync<T: Sync>() {}
+fn send<T: Send>() {}
+fn sync<T: Sync>() {}
 
-const _: () = {
+#[test]
+fn what_may_be_sent_and_shared() {
     send::<Context>();
     sync::<Context>();
     send::<Tensor<'static>>();
@@ -26,7 +27,7 @@ const _: () = {
     send::<Stream<'static>>();
     send::<Error>();
     sync::<Error>();
-};
+}
 
 trait IsNotSync<Which> {
     fn holds() {}
