@@ -23,7 +23,9 @@ constexpr int kArchitecture = GLQ_EMULATED_ARCHITECTURE;
 constexpr int kSharedBytes = kArchitecture == 90 ? 232448 : kArchitecture == 80 ? 166912 : 101376;
 
 CUctx_st g_primary;
-thread_local std::vector<CUcontext> t_contexts;  // the last one is current
+// The last one is current. Never destroyed: a context may be destroyed by an exit handler, after the thread's
+// variables.
+thread_local std::vector<CUcontext>& t_contexts = *new std::vector<CUcontext>;
 
 CUcontext Current() { return t_contexts.empty() ? nullptr : t_contexts.back(); }
 
