@@ -23,6 +23,23 @@ __device__ __forceinline__ void ClusterSyncRelaxed() {
 #endif
 }
 
+// A launch whose clusters lie along x: the cluster's number, and the block's in it. Without clusters every block is
+// one.
+__device__ __forceinline__ int ClusterIndex() {
+  uint32_t index = blockIdx.x;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm("mov.u32 %0, %%clusterid.x;" : "=r"(index));
+#endif
+  return static_cast<int>(index);
+}
+__device__ __forceinline__ int ClusterRank() {
+  uint32_t rank = 0;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+#endif
+  return static_cast<int>(rank);
+}
+
 // The place in the shared memory of block `rank` that is `shared` in this block's.
 template <typename T>
 __device__ __forceinline__ const T* InBlock(const T* shared, int rank) {

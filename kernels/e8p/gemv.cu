@@ -15,8 +15,9 @@
 // chunk of tiles:
 //
 //   combined    a block has all of k and all stages of its rows: y_rht in fp32 (numerics: steps 5 and 6); of one token
-//               it is watched: cleared first, and taken by the output transform element by element as it is stored
-//   otherwise   the sums themselves, added atomically where k is split over blocks
+//               it is watched: cleared first, and taken by the output transform element by element as it is stored.
+//               Where k is split over the blocks of a cluster, they send their sums to the first of them before
+//   otherwise   the sums themselves, added atomically where k is split over blocks that are no cluster
 //
 // Per code (8 weights) and lane: 2 IDP (dp4a), 2 LDS, 2 LOP3 and half an MMA, on four different pipes.
 //
@@ -25,6 +26,8 @@
 // each of its instructions about once, so that it is its code's way to the multiprocessor that takes time.
 #include <cstddef>
 
+#include "common/bulk_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/fwht.cuh"
 #include "common/launch.h"
 #include "common/ptx.cuh"
@@ -53,8 +56,7 @@ __device__ __forceinline__ int WeightOf(const GemvParams& p, int tile) {
 // Row tiles of one block, in chunks whose sums fit shared memory.
 struct Share {
   int begin, end;
-  __device__ __forceinline__ explicit Share(const GemvParams& p) {
-    const int block = static_cast<int>(blockIdx.x);
+  __device__ __forceinline__ Share(const GemvParams& p, int block) {
     begin = block * p.share.each + min(block, p.share.more);
     end = begin + p.share.each + (block < p.share.more ? 1 : 0);
   }
@@ -69,6 +71,8 @@ struct Front {
   uint32_t touched[kWarps];
   // Of an input transform that is a launch of its own.
   TokenHeader headers[kGemvMaxTokens];
+  // Of the first block of a cluster: the others' sums have come.
+  alignas(16) uint64_t met;
 };
 static_assert(sizeof(Front) == kGemvFrontBytes);
 
@@ -297,6 +301,55 @@ __device__ __forceinline__ void FlushSums(const GemvParams& p, const int32_t* su
   }
 }
 
+// The sums of the other blocks of a cluster, to the first one: [split - 1] of the sums' size, behind the tables.
+__device__ __forceinline__ void SendSums(const GemvParams& p, const Front& front, const int32_t* sums,
+                                         const uint8_t* received, int split) {
+  const uint32_t barrier = ptx::AddressInBlock(ptx::SharedAddress(&front.met), 0);
+  const uint32_t to = ptx::AddressInBlock(ptx::SharedAddress(received + (split - 1) * p.sum_bytes), 0);
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x); i < p.sum_bytes / 16; i += kThreads) {
+    const int4 v = reinterpret_cast<const int4*>(sums)[i];
+    const uint32_t words[4] = {static_cast<uint32_t>(v.x), static_cast<uint32_t>(v.y), static_cast<uint32_t>(v.z),
+                               static_cast<uint32_t>(v.w)};
+    ptx::Send(to + static_cast<uint32_t>(i) * 16, words, barrier);
+  }
+}
+// By the first one. A thread adds what it then stores; sync afterwards.
+__device__ __forceinline__ void ReceiveSums(const GemvParams& p, const Front& front, int32_t* sums,
+                                            const uint8_t* received) {
+  ptx::Receive(ptx::SharedAddress(&front.met));
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x); i < p.sum_bytes / 16; i += kThreads) {
+    int4 v = reinterpret_cast<const int4*>(sums)[i];
+#pragma unroll 1
+    for (int s = 0; s < p.splits - 1; ++s) {
+      const int4 more = reinterpret_cast<const int4*>(received + s * p.sum_bytes)[i];
+      v.x += more.x, v.y += more.y, v.z += more.z, v.w += more.w;
+    }
+    reinterpret_cast<int4*>(sums)[i] = v;
+  }
+}
+
+// Steps of a row of warps on their way to the L2, by one thread: `unit` and those behind it, as many as the block has.
+// (By index: with a pointer that walks to the list's end the loop of 7 units is laid out worse, and 4096 x 14336 takes
+// 9.9 us instead of 9.6.)
+__device__ __forceinline__ void PrefetchSteps(const GemvParams& p, const GemvStep* next, int count, int unit,
+                                              int units) {
+  const int bytes = min(p.units - unit, units) * kUnitBytesE8p;
+#pragma unroll 1
+  for (int i = 0; i < count; ++i) {
+    if (next[i].weights != nullptr) ptx::PrefetchBulk(next[i].weights + unit * kUnitBytesE8p, bytes);
+  }
+}
+
+// Until the input transform says that its row has come, or has said so in an earlier call, or does not say.
+__device__ __forceinline__ void AwaitRow(const TokenHeader* header) {
+#pragma unroll 1
+  for (int looks = 0; looks < 64; ++looks) {
+    if (ptx::LoadRelaxed32(&header->row_came) != 0) return;
+  }
+}
+
 // Sums of the hi and the lo digits that a thread has made.
 struct DigitSums {
   int hi = 0, lo = 0;
@@ -316,7 +369,8 @@ __device__ __forceinline__ void AddDigitSums(const DigitSums& sums, TokenScale& 
 template <int kUnits, int kChunks>
 __device__ __forceinline__ DigitSums TransformInput(const GemvParams& p, const uint4 (&x)[kChunks],
                                                     const uint4 (&sv)[kChunks], Front& front, float* exchange,
-                                                    uint8_t* digits, bool clears, uint32_t found) {
+                                                    uint8_t* digits, bool clears, uint32_t found,
+                                                    const GemvStep* prefetched) {
   const int t = static_cast<int>(threadIdx.x), lane = t & 31, warp = t >> 5;
   float r[kChunks][kChunkRegs];
 #pragma unroll
@@ -354,6 +408,9 @@ __device__ __forceinline__ DigitSums TransformInput(const GemvParams& p, const u
   if (t == 0) front.scales[0].sum_hi = front.scales[0].sum_lo = 0;
   __syncthreads();
   if (clears) LetWatcherStart(found);
+  // Not sooner: what is on its way to the L2 would hold up x. Out of line, for those that have none.
+  if (__builtin_expect(prefetched != nullptr, 0))
+    PrefetchSteps(p, prefetched, kChunks == 1 ? 1 : p.prefetched_steps, 0, p.units);
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, front.warp_max[lane & (kWarps - 1)]));
   // Groups of 256 columns, of which a lane has 8. Warps w and w + 8 multiply the same columns where there are 4 units a
   // warp in a row of 4096.
@@ -385,7 +442,8 @@ __device__ __forceinline__ DigitSums TransformInput(const GemvParams& p, const u
   return sums;
 }
 
-template <int kUnits, int kBlocks, int kChunks, bool kE81b>
+// kMeets: the blocks of a cluster share rows, each with a part of k, and add their sums in shared memory.
+template <int kUnits, int kBlocks, int kChunks, bool kE81b, bool kMeets>
 __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant__ GemvParams p) {
   uint8_t* shared = ptx::DynamicShared();
   const int t = static_cast<int>(threadIdx.x), lane = t & 31;
@@ -398,7 +456,9 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   const int log2_k = 31 - __clz(p.warps_k);  // warps_k is a power of two
   const int warp_k = warp & (p.warps_k - 1), warp_row = warp >> log2_k, log2_rows = 4 - log2_k;
   // The last warps along k load units that other warps have, too, rather than none: their digits are zero here.
-  const int first_unit = (static_cast<int>(blockIdx.y) * p.warps_k + warp_k) * kUnits;
+  static_assert(!kMeets || kChunks == 0);
+  const int split = kMeets ? ptx::ClusterRank() : static_cast<int>(blockIdx.y);
+  const int first_unit = (split * p.warps_k + warp_k) * kUnits;
   const int load_unit = min(first_unit, p.units - kUnits);
   const bool any_e8p = p.slots_e8p > 0, any_e81b = kE81b && p.slots_e81b > 0;
   const SharedPlan plan = PlanShared(static_cast<uint32_t>(p.front_bytes), any_e8p, any_e81b);
@@ -407,13 +467,17 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   auto* sums = reinterpret_cast<int32_t*>(shared + kGemvFrontBytes);
 
   // None of this depends on the activations: weights on their way, tables filled, sums cleared.
-  if (!p.watched) ptx::LetSuccessorStart();
-  const Share share(p);
+  const bool first_split = !kMeets || split == 0;
+  if (!p.watched || !first_split) ptx::LetSuccessorStart();
+  if (kMeets && t == 0) {
+    ptx::BarrierInit(ptx::SharedAddress(&front.met), 1);
+    ptx::BarrierInitFence();
+  }
+  const Share share(p, kMeets ? ptx::ClusterIndex() : static_cast<int>(blockIdx.x));
   const Schedule schedule(p, shared, 1 << log2_rows);
   const int first_count = min(p.chunk_tiles, share.end - share.begin);
-  constexpr bool kPinned = kChunks > 0 && kUnits == 4;
-  Stream<kUnits, kBlocks, false, kPinned> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
-  [[maybe_unused]] Stream<kUnits, kBlocks, true, kPinned> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit,
+  Stream<kUnits, kBlocks, kChunks, false> e8p(schedule.steps[0] + warp_row * p.steps_e8p, load_unit, lane);
+  [[maybe_unused]] Stream<kUnits, kBlocks, kChunks, true> e81b(schedule.steps[1] + warp_row * p.steps_e81b, load_unit,
                                                                lane);
   // The weights behind the words: otherwise the tables would wait for both.
   const bool ready = words.Arrived(kE81b, static_cast<uint32_t>(share.end));
@@ -425,16 +489,11 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   __syncthreads();
   if (any_e8p && !single) e8p.template StartSteps<0, e8p.First()>();
   if (any_e8p) e8p.template StartSteps<e8p.First(), e8p.kAhead>();
-  // The steps behind them come to the L2 meanwhile. (By index: with a pointer that walks to the list's end the loop of
-  // 7 units is laid out worse, and 4096 x 14336 takes 9.9 us instead of 9.6.)
+  // The steps behind them come to the L2 meanwhile.
   if (kChunks == 0 && any_e8p && warp == kWarps / 2 && lane < 1 << log2_rows) {
-    const GemvStep* next = schedule.steps[0] + lane * p.steps_e8p + e8p.kAhead;
-    const int unit = static_cast<int>(blockIdx.y) * p.warps_k * kUnits;
-    const int bytes = min(p.units - unit, p.warps_k * kUnits) * kUnitBytesE8p;
-#pragma unroll 1
-    for (int i = 0; i < p.prefetched_steps; ++i) {
-      if (next[i].weights != nullptr) ptx::PrefetchBulk(next[i].weights + unit * kUnitBytesE8p, bytes);
-    }
+    if (p.awaits_row) AwaitRow(p.headers);
+    PrefetchSteps(p, schedule.steps[0] + lane * p.steps_e8p + e8p.kAhead, p.prefetched_steps,
+                  split * p.warps_k * kUnits, p.warps_k * kUnits);
   }
   if constexpr (kE81bStartsEarly) {
     if (any_e81b) e81b.Start();
@@ -472,10 +531,24 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
     uint32_t found = 0;
     if (clears) found = ClearRows(schedule.tiles, share.end - share.begin, lane);
     auto* exchange = reinterpret_cast<float*>(shared + plan.total);
-    digit_sums = TransformInput<kUnits>(p, x, sv, front, exchange, transformed, clears, found);
+    // Short rows: a warp for each step, which costs nothing where there is none. Long ones: one after the other.
+    const GemvStep* next = nullptr;
+    if (kChunks == 1 ? lane == 0 && warp < p.prefetched_steps << log2_rows
+                     : p.prefetched_steps > 0 && warp == kWarps / 2 && lane < 1 << log2_rows) {
+      const int each = kChunks == 1 ? warp : lane, row = each & ((1 << log2_rows) - 1);
+      next = schedule.steps[0] + row * p.steps_e8p + e8p.kAhead + (each >> log2_rows);
+    }
+    digit_sums = TransformInput<kUnits>(p, x, sv, front, exchange, transformed, clears, found, next);
   } else {
     // Behind the wait no warp waits for another: each goes on as soon as its own digits are there.
     __syncthreads();
+    if constexpr (kMeets) {
+      // Behind the block's meeting, as in PrepareRow.
+      if (t == 0) {
+        ptx::BarrierArriveExpect(ptx::SharedAddress(&front.met), static_cast<uint32_t>((p.splits - 1) * p.sum_bytes));
+      }
+      ptx::ClusterSyncRelaxed();
+    }
     ptx::WaitForPredecessor();
   }
 
@@ -505,7 +578,7 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
   }
   if (kChunks == 0 && p.combine && t < p.tokens) CopyHeader(p.headers + t, front.headers + t);
   const uint32_t lane_sums = ptx::SharedAddress(sums + lane);
-  if (kChunks == 0 && p.watched && warp == kWarps - 1) {
+  if (kChunks == 0 && p.watched && first_split && warp == kWarps - 1) {
     LetWatcherStart(ClearRows(schedule.tiles, share.end - share.begin, lane));  // while digits come
   }
   if (kChunks == 0 && p.combine && t < p.tokens) front.scales[t] = ArrivedScale(front.headers[t]);
@@ -521,8 +594,17 @@ __global__ void __launch_bounds__(kThreads, 1) GemvKernel(const __grid_constant_
       }
     }
     __syncthreads();
+    if constexpr (kMeets) {  // all row tiles are one chunk
+      const uint8_t* received = shared + plan.total;
+      if (!first_split) {
+        SendSums(p, front, sums, received, split);
+        return;
+      }
+      ReceiveSums(p, front, sums, received);
+      __syncthreads();
+    }
     const int tiles = min(p.chunk_tiles, share.end - chunk);
-    if (kChunks > 0 || p.combine) {
+    if (kChunks > 0 || kMeets || p.combine) {
       // As few tokens a thread as do it at once.
       const int rows = tiles * kTileRows;
       if (kChunks > 0 || kUnits > 4 || p.tokens == 1 || rows * p.tokens <= kThreads) {
@@ -558,26 +640,26 @@ Kernel PickKernel(int units) {
   if constexpr (kChunks == 0) {
     switch (units) {
       case 1:
-        return GemvKernel<1, kBlocks, 0, kE81b>;
+        return GemvKernel<1, kBlocks, 0, kE81b, false>;
       case 3:
-        return GemvKernel<3, kBlocks, 0, kE81b>;
+        return GemvKernel<3, kBlocks, 0, kE81b, false>;
       default:
         break;
     }
   }
   // Rows of 4096 are 16 warps of 2 units, or fewer warps of 4; rows of 8192 are 16 warps of 4 units.
   if constexpr (kChunks < 2) {
-    if (units == 2) return GemvKernel<2, kBlocks, kChunks, kE81b>;
+    if (units == 2) return GemvKernel<2, kBlocks, kChunks, kE81b, false>;
   }
-  if (units == 4) return GemvKernel<4, kBlocks, kChunks, kE81b>;
+  if (units == 4) return GemvKernel<4, kBlocks, kChunks, kE81b, false>;
   if constexpr (kBlocks == 1 && kChunks == 0) {
     switch (units) {
       case 5:
-        return GemvKernel<5, 1, 0, kE81b>;
+        return GemvKernel<5, 1, 0, kE81b, false>;
       case 6:
-        return GemvKernel<6, 1, 0, kE81b>;
+        return GemvKernel<6, 1, 0, kE81b, false>;
       case 7:
-        return GemvKernel<7, 1, 0, kE81b>;
+        return GemvKernel<7, 1, 0, kE81b, false>;
       default:
         break;
     }
@@ -585,8 +667,23 @@ Kernel PickKernel(int units) {
   return nullptr;
 }
 
+// Rows whose blocks meet are longer than what one block holds.
+template <int kUnits, bool kE81b>
+Kernel PickMeetingKernel(int units) {
+  if constexpr (kUnits > GemvMaxUnits(1)) {
+    return nullptr;
+  } else {
+    return units == kUnits ? GemvKernel<kUnits, 1, 0, kE81b, true> : PickMeetingKernel<kUnits + 1, kE81b>(units);
+  }
+}
+
 // Null where there is none.
-Kernel PickKernel(int units, int blocks, int chunks, bool e81b) {
+Kernel PickKernel(int units, int blocks, int chunks, bool e81b, bool meets) {
+  if (meets) {
+    if (blocks > 1 || chunks > 0) return nullptr;
+    return e81b ? PickMeetingKernel<kGemvLeastMeetingUnits, true>(units)
+                : PickMeetingKernel<kGemvLeastMeetingUnits, false>(units);
+  }
   if (chunks == 1) return e81b ? PickKernel<1, 1, true>(units) : PickKernel<1, 1, false>(units);
   if (chunks == 2) return e81b ? PickKernel<1, 2, true>(units) : PickKernel<1, 2, false>(units);
   if (blocks == 1) return e81b ? PickKernel<1, 0, true>(units) : PickKernel<1, 0, false>(units);
@@ -599,8 +696,8 @@ void LoadGemvKernels(int max_shared_bytes) {
   for (int units = 1; units <= GemvMaxUnits(1); ++units) {
     for (int blocks = 1; blocks <= 2; ++blocks) {
       for (int chunks = 0; chunks <= 2; ++chunks) {
-        for (bool e81b : {false, true}) {
-          Kernel kernel = PickKernel(units, blocks, chunks, e81b);
+        for (int kind = 0; kind < 4; ++kind) {
+          Kernel kernel = PickKernel(units, blocks, chunks, (kind & 1) != 0, (kind & 2) != 0);
           if (kernel == nullptr) continue;
           LoadKernels(kernel);
           PreferSharedMemory(kernel);
@@ -611,12 +708,35 @@ void LoadGemvKernels(int max_shared_bytes) {
   }
 }
 
-bool HasGemvKernel(int units, int blocks, int chunks) { return PickKernel(units, blocks, chunks, false) != nullptr; }
+bool HasGemvKernel(int units, int blocks, int chunks, bool meets) {
+  return PickKernel(units, blocks, chunks, false, meets) != nullptr;
+}
+
+int GemvRoom(int splits, int max_shared_bytes) {
+  cudaLaunchAttribute attribute;
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {static_cast<unsigned>(splits), 1, 1};
+  // All of them fill the registers of a multiprocessor.
+  Kernel kernel = PickKernel(GemvMaxUnits(1), 1, 0, false, true);
+  AllowSharedMemory(kernel, max_shared_bytes);
+  const cudaLaunchConfig_t config{dim3(static_cast<unsigned>(splits)),
+                                  dim3(kThreads),
+                                  static_cast<size_t>(max_shared_bytes),
+                                  nullptr,
+                                  &attribute,
+                                  1};
+  int clusters = 0;
+  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(kernel), &config),
+            "cudaOccupancyMaxActiveClusters");
+  return clusters * splits;
+}
 
 void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {
-  Kernel kernel = PickKernel(plan.units_per_warp, plan.token_blocks, plan.transform_chunks, p.slots_e81b > 0);
+  Kernel kernel =
+      PickKernel(plan.units_per_warp, plan.token_blocks, plan.transform_chunks, p.slots_e81b > 0, plan.meets);
   LaunchConfig config{dim3(static_cast<unsigned>(plan.blocks), static_cast<unsigned>(plan.splits)), dim3(kThreads),
                       plan.shared_bytes, 1, dependent};
+  if (plan.meets) config.grid = dim3(static_cast<unsigned>(plan.blocks * plan.splits)), config.cluster = plan.splits;
   Launch("e8p_gemv", kernel, config, stream, p);
 }
 

@@ -76,12 +76,11 @@ __device__ __forceinline__ void MultiplyTile(const Decoder& decoder, uint32_t ro
 
 // A warp's walk through its steps, kAhead of them with loads in flight. buffer[a] stands for every kAhead-th step, so
 // that no register has to move.
-// kPinned: the loads of a step's first units keep their place before the look-ups of the others. The compiler, which
-// sees no use of them nearby, puts them last where it has few registers, and 28672 x 8192 took 21.4 us instead of 20.9.
-template <int kUnits, int kBlocks, bool kE81b, bool kPinned>
+// kChunks: of the row that the kernel itself transforms.
+template <int kUnits, int kBlocks, int kChunks, bool kE81b>
 struct Stream {
   using Load = std::conditional_t<kE81b, uint2, uint4>;
-  static constexpr int kAhead = GemvLoadsAhead(kUnits, kBlocks);
+  static constexpr int kAhead = GemvLoadsAhead(kUnits, kBlocks, kChunks);
   static_assert(2 * kAhead <= kGemvStepsBehind && kAhead + kGemvMostPrefetched <= kGemvStepsBehind);
 
   const GemvStep* steps;
@@ -161,7 +160,6 @@ struct Stream {
         MultiplyTile<false, kBlocks>(decoder, w.z, w.w, digits[kUnit][1], low, high);
       }
       LoadUnit<kUnit>(any, from, weights);
-      if constexpr (kPinned && kUnit == 1) __syncwarp();
       MultiplyUnits<kUnit + 1, kEnd>(decoder, digits, low, high, weights, any, from);
     }
   }

@@ -64,6 +64,7 @@ struct GemvPlan {
   bool one_chunk;        // a block's row tiles all have sums at once
   int units_per_warp, token_blocks;
   int warps_k, splits, blocks, chunk_tiles;  // grid: blocks x splits
+  bool meets;  // the splits of a row are a cluster (grid: blocks * splits) and add their sums in shared memory
   int steps_e8p, steps_e81b, sum_bytes, front_bytes;
   int prefetched_steps;  // of a row of warps, into the L2
   size_t shared_bytes;
@@ -71,7 +72,7 @@ struct GemvPlan {
 inline constexpr int kGemvWarps = 16;
 inline constexpr int kGemvMaxTokens = 8;
 // Small things in front of the sums (gemv.cu, Front).
-inline constexpr int kGemvFrontBytes = 8 * 16 + 32 + 64 + 64 + 8 * 80;
+inline constexpr int kGemvFrontBytes = 8 * 16 + 32 + 64 + 64 + 8 * 80 + 16;
 // Sums of a row tile of one stage, 32-bit.
 constexpr int GemvTileWords(int token_blocks) { return 128 * token_blocks; }
 // Behind the tables, for rows of `chunks` that are transformed in the product: exchange, digits.
@@ -85,9 +86,15 @@ constexpr int GemvListSteps(int chunk_tiles, int rows, int slots) {
   return slots == 0 ? 0 : (chunk_tiles + rows - 1) / rows * slots + kGemvStepsBehind;
 }
 constexpr int GemvMaxUnits(int token_blocks) { return token_blocks == 1 ? 7 : 4; }
-bool HasGemvKernel(int units, int token_blocks, int transform_chunks);
-// Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow.
-constexpr int GemvLoadsAhead(int units, int token_blocks) {
+bool HasGemvKernel(int units, int token_blocks, int transform_chunks, bool meets);
+inline constexpr int kGemvMaxMeeting = 4;         // splits that can be a cluster
+inline constexpr int kGemvLeastMeetingUnits = 3;  // of a warp
+// Blocks that run at a time in clusters of `splits`.
+int GemvRoom(int splits, int max_shared_bytes);
+// Row tiles whose loads a warp has in flight: some 100 bytes a lane, what the registers allow. Fewer where the product
+// transforms its row: what comes behind them is in the L2 when the digits are ready.
+constexpr int GemvLoadsAhead(int units, int token_blocks, int transform_chunks) {
+  if (transform_chunks > 0) return units == 2 ? 3 : 1;
   if (units == 1) return token_blocks == 1 ? 6 : 4;
   if (units == 2) return token_blocks == 1 ? 4 : 2;
   return token_blocks == 1 && units <= 4 ? 2 : 1;

@@ -36,7 +36,10 @@ struct alignas(16) TokenHeader {
   int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row; zeros where there are fewer parts
   float t;                             // m / 32639
   int32_t kind;                        // 0 ordinary, 1 the row is zero, 2 the row is NaN
-  int32_t reserved[2];
+  // Not zero from when the input transform has its row until the output transform ends: a hint, which nothing but time
+  // depends on.
+  uint32_t row_came;
+  int32_t reserved;
 };
 
 struct RhtInputParams {
@@ -54,6 +57,7 @@ struct RhtInputParams {
   uint8_t* digits;
   DigitLayout layout;
   TokenHeader* headers;
+  bool hints;  // TokenHeader::row_came
   // Cleared on the way: the accumulators of a split product.
   int32_t* clear;
   int64_t clear_count;  // a multiple of 4
@@ -108,6 +112,7 @@ struct GemvParams {
   int32_t steps_e8p, steps_e81b;   // that the list of a row of warps has room for
   int32_t sum_bytes, front_bytes;  // of these sums; of all in front of the tables
   int32_t prefetched_steps;        // of a row of warps, into the L2
+  bool awaits_row;                 // before: until TokenHeader::row_came
   int32_t slots_e8p, slots_e81b;   // most stages of each codebook that a weight has; 0: left to another launch
   bool combine;                    // to y_rht instead of sums
   bool watched;                    // the output transform watches y_rht; its elements are kRowNotThere before
@@ -147,7 +152,8 @@ struct RhtOutputParams {
   // ... or rows in fp32 (stages == 0), complete or still to be multiplied by their token's t.
   const float* rows;
   int64_t rows_stride;
-  bool watched;  // the rows' product is still running: kRowNotThere where an element is to come
+  TokenHeader* hint;  // whose row_came is cleared, or null
+  bool watched;       // the rows' product is still running: kRowNotThere where an element is to come
   bool scale_rows;
   int32_t tokens, dim;  // dim: padded_out
   int32_t out_features;

@@ -62,6 +62,11 @@ __device__ __forceinline__ void WriteColumns(float* pass, int t, const float (&r
   for (int j = 0; j < kChunkRegs; ++j) slot[ChunkSlot(j * kChunkThreads)] = r[j];
 }
 
+// Once `element` is there: no element is a NaN with these bits, which is for the store to wait.
+__device__ __forceinline__ void TellRowCame(const RhtInputParams& p, float element) {
+  if (__float_as_uint(element) != kRowNotThere) ptx::StoreRelaxed(&p.headers->row_came, 1);
+}
+
 template <int kCluster>
 __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(const __grid_constant__ RhtInputParams p) {
   __shared__ RowShared<kCluster> shared;
@@ -93,7 +98,11 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
     }
   } else {
     LoadRow({row, p.x_type, p.in_features, p.sv}, sv, at.rank, t, r);
+    // One row is held up by nothing but its load, others by what then keeps the memory busy.
+    const bool tells = p.hints && blockIdx.x == 0 && t == 0;
+    if (tells && p.tokens == 1) TellRowCame(p, r[0]);
     RowFwht<kCluster, true>(r, shared, at, dim);
+    if (tells && p.tokens > 1) TellRowCame(p, r[0]);
   }
   if (p.v != nullptr) {
     StoreRow<kCluster>(p, at, token, r);

@@ -208,6 +208,10 @@ __global__ void __launch_bounds__(kChunkThreads, kSource == Source::kSums ? 3 : 
   } else {
     StoreFloats<kCluster>(reinterpret_cast<float*>(row_out), at, end, r);
   }
+  // By now every block of the product has seen it.
+  if (p.hint != nullptr && threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.z == 0) {
+    ptx::StoreRelaxed(&p.hint->row_came, 0);
+  }
   // What waits for this launch waits for the product through it.
   if (watched) ptx::WaitForPredecessor();
 }

@@ -55,6 +55,11 @@ DeviceTraits ReadTraits(int index) {
   const int compiled = std::min(t.compute_capability, kernels::CompiledArchitecture());
   t.clusters = compiled >= 90;
   t.all_tables = t.max_shared_bytes >= static_cast<int>(kernels::PlanShared(0, true, true).total) + 32 * 1024;
+  if (t.clusters) {
+    for (int s = 2; s <= kernels::kGemvMaxMeeting; ++s) {
+      t.gemv_room[s - 1] = kernels::GemvRoom(s, t.max_shared_bytes);
+    }
+  }
   t.wgmma = t.compute_capability == 90 && std::strstr(kBuildCudaArchs, "90a") != nullptr;
   if (t.wgmma) {
     kernels::LoadWgmmaKernels(t.max_shared_bytes);

@@ -255,7 +255,8 @@ void FusedLinearRunner::Multiply(const ProductPlan& plan, const CudaWeight* cons
 }
 
 void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count,
-                                     const Layout& layout, const Matrix& x, bool watched, cudaStream_t stream) const {
+                                     const Layout& layout, const Matrix& x, bool hinted, bool watched,
+                                     cudaStream_t stream) const {
   const int64_t tokens = x.rows;
   const kernels::RhtInputParams in = InputParams(*weights[0], x);
   kernels::GemvParams p{};
@@ -270,6 +271,7 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
   p.sum_bytes = plan.gemv.sum_bytes;
   p.front_bytes = plan.gemv.front_bytes;
   p.prefetched_steps = plan.gemv.prefetched_steps;
+  p.awaits_row = hinted;
   p.combine = plan.gemv.combine;
   p.watched = watched;
   p.digits = layout.digits;
@@ -337,6 +339,10 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
               : plan.path == Path::kExpandF16 ? kernels::DigitLayout::kHalves
               : plan.path == Path::kWgmma     ? kernels::DigitLayout::kUnits
                                               : kernels::DigitLayout::kTiles;
+  // The input transform tells the product when it has its row.
+  const bool hinted = dependent && transform && tokens <= kHintedTokens && layout.input_buffer == nullptr &&
+                      plan.path == Path::kGemv && plan.gemv.transform_chunks == 0 && plan.gemv.prefetched_steps > 0;
+  in.hints = hinted;
   if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
   if (layout.input_buffer != nullptr) {
     kernels::LaunchRhtInputLarge(in, weights[0]->in_blocks(), layout.input_buffer, stream);
@@ -349,7 +355,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
                  plan.gemv.one_chunk;
   for (int i = 0; i < count; ++i) watched &= FitsCluster(device_, metas[i]->padded_out, metas[i]->out_blocks);
   if (plan.path == Path::kGemv) {
-    MultiplyGemv(plan, weights, count, layout, x, watched, stream);
+    MultiplyGemv(plan, weights, count, layout, x, hinted, watched, stream);
   } else if (plan.path == Path::kWgmma) {
     MultiplyWgmma(plan, weights, count, layout, tokens, stream);
   } else if (plan.path == Path::kExpandF16) {
@@ -368,6 +374,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     out.headers = layout.headers;
     out.rows = rows;
     out.rows_stride = metas[i]->padded_out;
+    out.hint = hinted && i == 0 ? layout.headers : nullptr;
     out.watched = watched;
     out.scale_rows = plan.path == Path::kExpandF16;
     out.signed_sums = plan.path == Path::kExpand;

@@ -68,14 +68,17 @@ Transforms CountTransforms(const e8p::LinearMeta* const* metas, int count, int64
   return t;
 }
 
-// Steps of a warp behind those whose weights it has in registers that are asked for into the L2 while the block waits
-// for its digits: some 64 KiB a block, where that is a small part of what is to come. (Fitted to an H200.)
-int PrefetchedSteps(const DeviceTraits& device, const GemvPlan& plan, int64_t units, int tiles) {
-  constexpr int64_t kAll = int64_t{16} << 20, kBlock = int64_t{64} << 10;
-  if (!device.clusters || tiles * units * kernels::kUnitBytesE8p < kAll) return 0;
-  const int64_t step = std::min<int64_t>(units, plan.warps_k * plan.units_per_warp) * kernels::kUnitBytesE8p *
-                       (kernels::kGemvWarps / plan.warps_k);
-  return static_cast<int>(std::clamp<int64_t>((kBlock + step / 2) / step, 1, kernels::kGemvMostPrefetched));
+// Of a warp's `steps`, `units` each: how many behind those whose weights it has in registers are asked for into the L2
+// before it has its digits, some 48 to 64 KiB of a block. `matrix_bytes`: a stage. (Fitted to an H200.)
+int PrefetchedSteps(const DeviceTraits& device, int units, int64_t step_bytes, int64_t steps, int64_t tokens,
+                    int chunks, int64_t matrix_bytes) {
+  if (!device.clusters) return 0;
+  // At a time that is not known to be good (kHintedTokens), only where it is a small part of what is to come.
+  if (tokens > kHintedTokens && matrix_bytes < int64_t{16} << 20) return 0;
+  const int64_t bytes = (chunks == 1 ? int64_t{48} : int64_t{64}) << 10;
+  const int64_t most = std::clamp<int64_t>((bytes + step_bytes / 2) / step_bytes, 1, kernels::kGemvMostPrefetched);
+  const int64_t left = steps - kernels::GemvLoadsAhead(units, tokens <= 4 ? 1 : 2, chunks);
+  return static_cast<int>(std::clamp<int64_t>(left, 0, most));
 }
 
 // `chunks`: of 4096 elements, of the row that every block transforms itself; no plan (0 blocks) where that cannot be.
@@ -85,26 +88,44 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int token_blocks = tokens <= 4 ? 1 : 2;
   const bool e8p = rows.slots_e8p > 0, e81b = rows.slots_e81b > 0;
   const int64_t transform = chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0;
+  // Without room for all tables beside each other the codebooks are launched one after the other, and meet in the sums.
+  const bool one_launch = device.all_tables || !(e8p && e81b);
   // In front of the tables, with what their own alignment may take.
   const int64_t room = device.max_shared_bytes - int64_t{TableBytes(device, e8p, e81b)} - transform - 128;
   GemvPlan best{};
   double best_cost = 1e30;
   const auto consider = [&](int warps_k, int n, int multiprocessors, double extra) {
     const int warp_rows = kernels::kGemvWarps / warps_k;
-    if (n > units || !kernels::HasGemvKernel(n, token_blocks, chunks) ||
+    if (n > units || !kernels::HasGemvKernel(n, token_blocks, chunks, false) ||
         ChunkOf(warp_rows, warp_rows, token_blocks, rows).bytes > room) {
       return;
     }
     const int64_t splits = CeilDiv(units, int64_t{warps_k} * n);
     // A row that the product transforms is spread evenly over its warps.
     if (splits > multiprocessors || (chunks > 0 && int64_t{warps_k} * n != units)) return;
-    const int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
+    int64_t blocks = std::max<int64_t>(1, std::min<int64_t>(multiprocessors / splits, rows.tiles));
+    // Splits that are a cluster add their sums in shared memory: those of all its rows, in the first block's.
+    bool meets = false;
+    if (splits > 1 && splits <= kernels::kGemvMaxMeeting && device.gemv_room[splits - 1] > 0 && one_launch &&
+        kernels::HasGemvKernel(n, token_blocks, chunks, true)) {
+      const int64_t clusters = std::min(blocks, device.gemv_room[splits - 1] / splits);
+      const int64_t tiles = CeilDiv(CeilDiv(rows.tiles, clusters), warp_rows) * warp_rows;
+      const GemvChunk chunk = ChunkOf(static_cast<int>(tiles), warp_rows, token_blocks, rows);
+      meets = chunk.bytes + (splits - 1) * chunk.sum_bytes <= room;
+      if (meets) blocks = clusters;
+    }
+    const int64_t steps = CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows);
+    const int64_t step_bytes = std::min<int64_t>(units, int64_t{warps_k} * n) * kernels::kUnitBytesE8p * warp_rows;
+    const int prefetched = PrefetchedSteps(device, n, step_bytes, steps * rows.slots_e8p, tokens, chunks,
+                                           rows.tiles * units * kernels::kUnitBytesE8p);
     // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
     // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which every
-    // row of warps reads from the L2 at 32 bytes a cycle.
-    const auto steps = static_cast<double>(CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows));
+    // row of warps reads from the L2 at 32 bytes a cycle. On rows of 4096, where it decides: what is not prefetched
+    // holds up the block's prologue, or comes late.
     const double cost =
-        extra + steps * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) * (token_blocks == 1 ? 1.0 : 1.3) +
+        extra + (chunks == 1 ? 1.25 * static_cast<double>((steps * rows.slots_e8p - prefetched) * n) : 0.0) +
+        static_cast<double>(steps) * (rows.slots_e8p + 0.6 * rows.slots_e81b) * (n + 0.4) *
+            (token_blocks == 1 ? 1.0 : 1.3) +
         (splits > 1 ? 1.0 + 0.5 * static_cast<double>(tokens) : 0.0) +
         static_cast<double>(tokens * std::min<int64_t>(units, int64_t{warps_k} * n) * 256 * warp_rows) / (32 * 400);
     if (cost < best_cost - 1e-9) {
@@ -113,6 +134,8 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
       best.warps_k = warps_k;
       best.splits = static_cast<int>(splits);
       best.blocks = static_cast<int>(blocks);
+      best.meets = meets;
+      best.prefetched_steps = prefetched;
     }
   };
   // Blocks fill the registers of their multiprocessor. Some stay free, so that the transforms of this call and the next
@@ -138,8 +161,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   if (best.blocks == 0) return best;
   best.token_blocks = token_blocks;
   best.transform_chunks = chunks;
-  // Without room for all tables beside each other the codebooks are launched one after the other, and meet in the sums.
-  best.combine = best.splits == 1 && (device.all_tables || !(e8p && e81b));
+  best.combine = (best.splits == 1 || best.meets) && one_launch;
   // Row tiles of a block at a time: all, or as many as there is room for, in whole rounds of the rows of warps.
   const int warp_rows = kernels::kGemvWarps / best.warps_k;
   const int64_t wanted = CeilDiv(CeilDiv(rows.tiles, best.blocks), warp_rows);
@@ -155,9 +177,9 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   best.steps_e81b = chunk.steps_e81b;
   best.sum_bytes = static_cast<int>(chunk.sum_bytes);
   best.front_bytes = static_cast<int>(chunk.bytes);
-  best.prefetched_steps = chunks == 0 ? PrefetchedSteps(device, best, units, rows.tiles) : 0;
   best.shared_bytes = kernels::PlanShared(static_cast<uint32_t>(best.front_bytes), false, false).total +
-                      TableBytes(device, e8p, e81b) + static_cast<size_t>(transform);
+                      TableBytes(device, e8p, e81b) + static_cast<size_t>(transform) +
+                      static_cast<size_t>(best.meets ? (best.splits - 1) * chunk.sum_bytes : 0);
   return best;
 }
 
@@ -329,11 +351,14 @@ std::string Describe(const ProductPlan& plan) {
   if (plan.path == Path::kGemv) {
     std::snprintf(text, sizeof(text),
                   "kernel: e8p_gemv<%d units, %d tokens%s>\nrow tiles: %d E8P, %d E81B\nwarps along k: %d of %d\n"
-                  "splits of k over blocks: %d\ngrid: %d x %d blocks of %d threads\nshared bytes: %zu\n",
+                  "splits of k over %s: %d\ngrid: %d x %d blocks of %d threads\n"
+                  "row tiles of a warp that are prefetched: %d\nshared bytes: %zu\n",
                   plan.gemv.units_per_warp, 4 * plan.gemv.token_blocks,
                   plan.gemv.transform_chunks > 0 ? ", input transform" : "", plan.row_tiles_e8p, plan.row_tiles_e81b,
-                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.splits, plan.gemv.blocks, plan.gemv.splits,
-                  kernels::kGemvWarps * 32, plan.gemv.shared_bytes);
+                  plan.gemv.warps_k, kernels::kGemvWarps, plan.gemv.meets ? "a cluster" : "blocks", plan.gemv.splits,
+                  plan.gemv.meets ? plan.gemv.blocks * plan.gemv.splits : plan.gemv.blocks,
+                  plan.gemv.meets ? 1 : plan.gemv.splits, kernels::kGemvWarps * 32, plan.gemv.prefetched_steps,
+                  plan.gemv.shared_bytes);
   } else if (plan.path == Path::kGemm) {
     std::snprintf(
         text, sizeof(text),

@@ -24,6 +24,8 @@ struct DeviceTraits {
   bool wgmma = false;              // warpgroup MMAs: sm_90a
   // Blocks of kernels::kWgmmaColumns[i] columns that run at a time in clusters of 1, 2, ... blocks.
   int wgmma_room[std::size(kernels::kWgmmaColumns)][kernels::kWgmmaMaxSplits] = {};
+  // Blocks of kernels::LaunchGemv that run at a time in clusters of 1, 2, ... blocks.
+  int gemv_room[kernels::kGemvMaxMeeting] = {};
 };
 
 enum class Path {
@@ -46,7 +48,8 @@ struct ProductPlan {
   }
   // Sums that several blocks add to must be cleared first.
   bool adds() const {
-    return path == Path::kGemv ? gemv.splits > 1 : path == Path::kGemm && (gemm_e8p.splits > 1 || gemm_e81b.splits > 1);
+    return path == Path::kGemv ? gemv.splits > 1 && !gemv.meets
+                               : path == Path::kGemm && (gemm_e8p.splits > 1 || gemm_e81b.splits > 1);
   }
 };
 
@@ -59,6 +62,9 @@ inline constexpr int64_t kExpandTokens = 384;
 
 // Tokens whose y_rht is handed over element by element; for more, the clearing that this takes costs what it saves.
 inline constexpr int64_t kWatchedTokens = 1;
+
+// Tokens whose input transform tells the product that it has its row, and the memory nothing else to do.
+inline constexpr int64_t kHintedTokens = 2;
 
 // A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit
 // activations that start at multiples of 16 bytes and are still to be transformed. `f16_product`: whether

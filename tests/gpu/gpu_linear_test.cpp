@@ -79,6 +79,9 @@ TEST(GpuLinear, OwnTransformSmoke) {
     CheckFused({.out = 48, .in = 8192, .bits = 3, .bias = GLQ_DTYPE_F16}, {1}, {.x = x});
   }
   CheckFused({.out = 300, .in = 4096, .bits = 5}, {1});
+  // More row tiles than registers hold: weights on their way to the L2, one step a warp and one after the other.
+  CheckFused({.out = 7 * 2048, .in = 4096, .bits = 4}, {1});
+  CheckFused({.out = 3 * 2048, .in = 8192, .bits = 4}, {1});
   // More than 128 row tiles: two warps multiply the same columns, also where blocks are as many as on a large GPU.
   CheckFused({.out = 129 * 16, .in = 4096, .bits = 2}, {1});
   CheckFused({.out = 129 * 16, .in = 4096, .bits = 3}, {1}, {.x = GLQ_DTYPE_BF16});
@@ -98,6 +101,24 @@ TEST(GpuLinear, SplitsSmoke) {
   CheckFused({.out = 32, .in = 4096, .bits = 3}, {9, 33, 70});
   CheckFused({.out = 16, .in = 16384 + 128, .bits = 4}, {1, 5, 12});
   CheckFused({.out = 272, .in = 192, .bits = 5}, {20, 140});
+}
+
+// One to four tokens of rows that two, three or four blocks of a cluster share, 3 to 7 units of k a warp.
+TEST(GpuLinear, MeetingSmoke) {
+  CheckFused({.out = 48, .in = 16384, .bits = 3}, {1, 3}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 300, .in = 20480, .bits = 2, .bias = GLQ_DTYPE_F16}, {1, 2}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 16, .in = 24576, .bits = 5}, {4});
+  CheckFused({.out = 129 * 16, .in = 28672, .bits = 2}, {1});
+  CheckFused({.out = 80, .in = 28672 - 192, .bits = 8}, {1, 2});
+  CheckFused({.out = 64, .in = 36864, .bits = 4}, {1, 4});
+  CheckFused({.out = 32, .in = 53248, .bits = 3}, {1});
+}
+
+// One and two tokens whose input transform tells the product when to have weights on their way to the L2: more row
+// tiles than registers hold.
+TEST(GpuLinear, HintedSmoke) {
+  CheckFused({.out = 129 * 48, .in = 192, .bits = 2}, {1, 2}, {.x = GLQ_DTYPE_F16});
+  CheckFused({.out = 129 * 32, .in = 10240, .bits = 3}, {1, 2}, {.y = GLQ_DTYPE_BF16});
 }
 
 TEST(GpuLinear, BlockListsSmoke) {

@@ -11,6 +11,8 @@ template <typename T>
 const T* InBlock(const T* shared, int rank) {
   return static_cast<const T*>(emulator::PointerInBlock(shared, static_cast<unsigned>(rank)));
 }
+inline int ClusterRank() { return static_cast<int>(emulator::ClusterRank()); }
+inline int ClusterIndex() { return static_cast<int>(emulator::BlockIdx().x / emulator::ClusterSize()); }
 inline uint32_t AddressInBlock(uint32_t shared, int rank) {
   return (shared & 0xFFFFFF) | static_cast<uint32_t>(rank) << 24;
 }

@@ -117,6 +117,7 @@ void ComputeNow(T&) {}
 
 inline void Store128(void* p, const uint4& v) { *static_cast<uint4*>(p) = v; }
 inline void StoreRelaxed(float* p, float v) { *p = v; }
+inline void StoreRelaxed(uint32_t* p, uint32_t v) { *p = v; }
 inline uint4 LoadRelaxed128(const void* p) { return *static_cast<const uint4*>(p); }
 inline uint32_t LoadRelaxed32(const void* p) { return *static_cast<const uint32_t*>(p); }
 
