@@ -67,6 +67,7 @@ struct GemvPlan {
   bool meets;  // the splits of a row are a cluster (grid: blocks * splits) and add their sums in shared memory
   int steps_e8p, steps_e81b, sum_bytes, front_bytes;
   int prefetched_steps;  // of a row of warps, into the L2
+  bool awaits_row;       // ... when the input transform, a launch of its own, has its row
   size_t shared_bytes;
 };
 inline constexpr int kGemvWarps = 16;

@@ -340,8 +340,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
               : plan.path == Path::kWgmma     ? kernels::DigitLayout::kUnits
                                               : kernels::DigitLayout::kTiles;
   // The input transform tells the product when it has its row.
-  const bool hinted = dependent && transform && tokens <= kHintedTokens && layout.input_buffer == nullptr &&
-                      plan.path == Path::kGemv && plan.gemv.transform_chunks == 0 && plan.gemv.prefetched_steps > 0;
+  const bool hinted = transform && layout.input_buffer == nullptr && plan.path == Path::kGemv && plan.gemv.awaits_row;
   in.hints = hinted;
   if (plan.adds()) in.clear = layout.z, in.clear_count = layout.z_count;
   if (layout.input_buffer != nullptr) {

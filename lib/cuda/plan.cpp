@@ -68,13 +68,19 @@ Transforms CountTransforms(const e8p::LinearMeta* const* metas, int count, int64
   return t;
 }
 
+// Whether a product waits with its prefetches until its input transform has its row. What is on its way to the L2
+// before would hold that up. (Fitted to an H200; of 2 tokens, other rows are slower so.)
+bool AwaitsRow(const DeviceTraits& device, int64_t tokens, int64_t dim) {
+  return device.clusters && (tokens == 1 || (tokens == 2 && dim >= 8192 && dim <= 16384));
+}
+
 // Of a warp's `steps`, `units` each: how many behind those whose weights it has in registers are asked for into the L2
 // before it has its digits, some 48 to 64 KiB of a block. `matrix_bytes`: a stage. (Fitted to an H200.)
 int PrefetchedSteps(const DeviceTraits& device, int units, int64_t step_bytes, int64_t steps, int64_t tokens,
-                    int chunks, int64_t matrix_bytes) {
+                    int chunks, int64_t matrix_bytes, bool awaits_row) {
   if (!device.clusters) return 0;
-  // At a time that is not known to be good (kHintedTokens), only where it is a small part of what is to come.
-  if (tokens > kHintedTokens && matrix_bytes < int64_t{16} << 20) return 0;
+  // At a time that is not known to be good, only where it is a small part of what is to come.
+  if (chunks == 0 && !awaits_row && matrix_bytes < int64_t{16} << 20) return 0;
   const int64_t bytes = (chunks == 1 ? int64_t{48} : int64_t{64}) << 10;
   const int64_t most = std::clamp<int64_t>((bytes + step_bytes / 2) / step_bytes, 1, kernels::kGemvMostPrefetched);
   const int64_t left = steps - kernels::GemvLoadsAhead(units, tokens <= 4 ? 1 : 2, chunks);
@@ -90,6 +96,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
   const int64_t transform = chunks > 0 ? kernels::GemvTransformBytes(chunks) : 0;
   // Without room for all tables beside each other the codebooks are launched one after the other, and meet in the sums.
   const bool one_launch = device.all_tables || !(e8p && e81b);
+  const bool awaits_row = chunks == 0 && AwaitsRow(device, tokens, dim);
   // In front of the tables, with what their own alignment may take.
   const int64_t room = device.max_shared_bytes - int64_t{TableBytes(device, e8p, e81b)} - transform - 128;
   GemvPlan best{};
@@ -117,7 +124,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
     const int64_t steps = CeilDiv(CeilDiv(rows.tiles, blocks), warp_rows);
     const int64_t step_bytes = std::min<int64_t>(units, int64_t{warps_k} * n) * kernels::kUnitBytesE8p * warp_rows;
     const int prefetched = PrefetchedSteps(device, n, step_bytes, steps * rows.slots_e8p, tokens, chunks,
-                                           rows.tiles * units * kernels::kUnitBytesE8p);
+                                           rows.tiles * units * kernels::kUnitBytesE8p, awaits_row);
     // In units of a warp's work on one unit (some 400 cycles of a multiprocessor): the units it goes through, what a
     // row tile costs besides its units, the price of meeting other blocks in global memory, and the digits, which every
     // row of warps reads from the L2 at 32 bytes a cycle. On rows of 4096, where it decides: what is not prefetched
@@ -136,6 +143,7 @@ GemvPlan PlanGemv(const DeviceTraits& device, int64_t dim, const Rows& rows, int
       best.blocks = static_cast<int>(blocks);
       best.meets = meets;
       best.prefetched_steps = prefetched;
+      best.awaits_row = awaits_row && prefetched > 0;
     }
   };
   // Blocks fill the registers of their multiprocessor. Some stay free, so that the transforms of this call and the next

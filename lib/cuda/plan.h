@@ -63,9 +63,6 @@ inline constexpr int64_t kExpandTokens = 384;
 // Tokens whose y_rht is handed over element by element; for more, the clearing that this takes costs what it saves.
 inline constexpr int64_t kWatchedTokens = 1;
 
-// Tokens whose input transform tells the product that it has its row, and the memory nothing else to do.
-inline constexpr int64_t kHintedTokens = 2;
-
 // A product of the weights `metas` (which share an input transform) with `tokens` rows. `plain_rows`: of 16-bit
 // activations that start at multiples of 16 bytes and are still to be transformed. `f16_product`: whether
 // the caller takes the fp16 one (F16Tokens).
