@@ -11,6 +11,7 @@
 // digits stays in registers; it walks down the block's row tiles, stage after stage, with `kAhead` tiles of loads in
 // flight. Warps that do not fit along k share the row tiles instead. All that does not depend on the activations comes
 // before they are there: the list of a warp's steps, where the rows of a tile belong, the first weights, the tables.
+// What lies behind those weights is asked for into the L2 when nothing that is waited for can be held up by it.
 // The 16-row sums of the warps meet in shared memory by integer atomics (exact in any order), and leave it once per
 // chunk of tiles:
 //
