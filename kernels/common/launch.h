@@ -61,6 +61,20 @@ void AllowDynamicShared(size_t bytes, Kernels... kernels) {
    ...);
 }
 
+// Blocks that run at a time in clusters of `cluster` along x.
+template <typename Kernel>
+int ClusterRoom(Kernel kernel, int cluster, int threads, size_t shared_bytes) {
+  cudaLaunchAttribute attribute;
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+  const cudaLaunchConfig_t config{
+      dim3(static_cast<unsigned>(cluster)), dim3(static_cast<unsigned>(threads)), shared_bytes, nullptr, &attribute, 1};
+  int clusters = 0;
+  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(kernel), &config),
+            "cudaOccupancyMaxActiveClusters");
+  return clusters * cluster;
+}
+
 struct LaunchConfig {
   dim3 grid;
   dim3 block;

@@ -453,19 +453,7 @@ void LoadWgmmaKernels(int max_shared_bytes) {
 }
 
 int WgmmaRoom(int columns, int splits) {
-  cudaLaunchAttribute attribute;
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {static_cast<unsigned>(splits), 1, 1};
-  const cudaLaunchConfig_t config{dim3(static_cast<unsigned>(splits)),
-                                  dim3(static_cast<unsigned>(WgmmaThreads(columns))),
-                                  SharedBytes(columns),
-                                  nullptr,
-                                  &attribute,
-                                  1};
-  int clusters = 0;
-  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(PickKernel(columns)), &config),
-            "cudaOccupancyMaxActiveClusters");
-  return clusters * splits;
+  return ClusterRoom(PickKernel(columns), splits, WgmmaThreads(columns), SharedBytes(columns));
 }
 
 void LaunchWgmma(const WgmmaParams& p, const WgmmaPlan& plan, bool dependent, cudaStream_t stream) {

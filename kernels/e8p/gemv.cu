@@ -714,22 +714,10 @@ bool HasGemvKernel(int units, int blocks, int chunks, bool meets) {
 }
 
 int GemvRoom(int splits, int max_shared_bytes) {
-  cudaLaunchAttribute attribute;
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {static_cast<unsigned>(splits), 1, 1};
   // All of them fill the registers of a multiprocessor.
   Kernel kernel = PickKernel(GemvMaxUnits(1), 1, 0, false, true);
   AllowSharedMemory(kernel, max_shared_bytes);
-  const cudaLaunchConfig_t config{dim3(static_cast<unsigned>(splits)),
-                                  dim3(kThreads),
-                                  static_cast<size_t>(max_shared_bytes),
-                                  nullptr,
-                                  &attribute,
-                                  1};
-  int clusters = 0;
-  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(kernel), &config),
-            "cudaOccupancyMaxActiveClusters");
-  return clusters * splits;
+  return ClusterRoom(kernel, splits, kThreads, static_cast<size_t>(max_shared_bytes));
 }
 
 void LaunchGemv(const GemvParams& p, const GemvPlan& plan, bool dependent, cudaStream_t stream) {

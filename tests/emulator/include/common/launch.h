@@ -34,6 +34,16 @@ void AllowSharedMemory(Kernel kernel, int max_bytes) {
   AllowDynamicShared(static_cast<size_t>(max_bytes), kernel);
 }
 
+template <typename Kernel>
+int ClusterRoom(Kernel kernel, int cluster, int threads, size_t shared_bytes) {
+  const cudaLaunchConfig_t config{
+      dim3(static_cast<unsigned>(cluster)), dim3(static_cast<unsigned>(threads)), shared_bytes, nullptr, nullptr, 0};
+  int clusters = 0;
+  CheckCuda(cudaOccupancyMaxActiveClusters(&clusters, reinterpret_cast<const void*>(kernel), &config),
+            "cudaOccupancyMaxActiveClusters");
+  return clusters * cluster;
+}
+
 struct LaunchConfig {
   dim3 grid;
   dim3 block;
