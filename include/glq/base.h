@@ -305,9 +305,9 @@ typedef void (*glq_release_fn)(void *user);
 enum glq_math_mode {
   /** The exact contract: same bytes on every device and for every batch size. */
   GLQ_MATH_EXACT = 0,
-  /** May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one
-      device with one cuBLASLt, close to but not equal to #GLQ_MATH_EXACT; a row's may depend on the number of rows. Where it
-      is not expected to be faster, and without cuBLASLt, it is #GLQ_MATH_EXACT. */
+  /** May use an FP16 matrix product for large batches, of the weight decoded or expanded to FP16: same bytes in every run on
+      one device with one cuBLASLt, close to but not equal to #GLQ_MATH_EXACT; a row's may depend on the number of rows. Where
+      it is not expected to be faster it is #GLQ_MATH_EXACT. */
   GLQ_MATH_FP16_EXPANDED = 1
 };
 

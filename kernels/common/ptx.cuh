@@ -40,6 +40,18 @@ __device__ __forceinline__ uint32_t AndOr(uint32_t a, uint32_t mask, uint32_t bi
   return d;
 }
 
+// Two fp16 a word, each rounded to nearest: a - b, a * b + c.
+__device__ __forceinline__ uint32_t SubHalves(uint32_t a, uint32_t b) {
+  uint32_t d;
+  asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
+__device__ __forceinline__ uint32_t FmaHalves(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d;
+  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+}
+
 // The larger, NaN if one is.
 __device__ __forceinline__ float MaxNan(float a, float b) {
   asm("max.NaN.f32 %0, %0, %1;" : "+f"(a) : "f"(b));
@@ -66,6 +78,7 @@ __device__ __forceinline__ void ComputeNow(T*& pointer) {
   asm volatile("" : "+l"(pointer)::"memory");
 }
 __device__ __forceinline__ void ComputeNow(uint32_t& v) { asm volatile("" : "+r"(v)::"memory"); }
+__device__ __forceinline__ void ComputeNow(float& v) { asm volatile("" : "+f"(v)::"memory"); }
 __device__ __forceinline__ void ComputeNow(int& v) { asm volatile("" : "+r"(v)::"memory"); }
 
 // Has an address and a word in registers here, not where they are used, to which the assembler moves what makes them: a

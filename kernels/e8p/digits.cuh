@@ -69,7 +69,7 @@ __device__ __forceinline__ int64_t DigitPiece(DigitLayout layout, int tokens, in
 
 // Columns for which digits are stored.
 __device__ __forceinline__ int StoredColumns(DigitLayout layout, int dim) {
-  return layout == DigitLayout::kUnits ? (dim + 127) / 128 * 128 : dim;
+  return layout == DigitLayout::kUnits || layout == DigitLayout::kHalfTiles ? (dim + 127) / 128 * 128 : dim;
 }
 
 // The digits of 8 adjacent columns: word 0 holds columns 0 2 4 6, word 1 columns 1 3 5 7.
@@ -98,24 +98,44 @@ __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float fact
   return w;
 }
 
-// DigitLayout::kHalves: one element, below 32640; zeros for a row that is not ordinary.
-__device__ __forceinline__ __half ScaledHalf(float v, const RowScale& s) {
-  return __float2half_rn(s.kind == 0 ? __fmul_rn(v, s.factor) : 0.0f);
+// Byte of column 64 * k_tile + 8 * group + c in DigitLayout::kHalfTiles, c < 4; the next half is column c + 4.
+__device__ __forceinline__ int64_t HalfTilesByte(int tokens, int token, int k_tile, int group, int c) {
+  const int piece = (2 * c + (group & 1)) ^ (token & 7);
+  return (static_cast<int64_t>(k_tile) * tokens + token) * 128 + piece * 16 + (group >> 1) * 4;
 }
 
-// DigitLayout::kHalves: columns column .. column + 7.
-__device__ __forceinline__ void StoreHalves(uint8_t* halves, int dim, int token, int column, const float (&v)[8],
-                                            const RowScale& s) {
+// IsHalves: one element, below 32640; zeros for a row that is not ordinary.
+__device__ __forceinline__ void StoreHalf(uint8_t* halves, DigitLayout layout, int tokens, int dim, int token,
+                                          int column, float v, const RowScale& s) {
+  const int64_t byte =
+      layout == DigitLayout::kHalves
+          ? (static_cast<int64_t>(token) * dim + column) * 2
+          : HalfTilesByte(tokens, token, column >> 6, (column >> 3) & 7, column & 3) + (column & 4) / 2;
+  *reinterpret_cast<__half*>(halves + byte) = __float2half_rn(s.kind == 0 ? __fmul_rn(v, s.factor) : 0.0f);
+}
+
+__device__ __forceinline__ uint32_t ScaledPair(float low, float high, float factor) {
+  const __half2 pair = __floats2half2_rn(__fmul_rn(low, factor), __fmul_rn(high, factor));
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+
+// IsHalves: columns column .. column + 7.
+__device__ __forceinline__ void StoreHalves(uint8_t* halves, DigitLayout layout, int tokens, int dim, int token,
+                                            int column, const float (&v)[8], const RowScale& s) {
   uint32_t words[4] = {};
-  if (s.kind == 0) {
+  if (layout == DigitLayout::kHalves) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const __half2 pair = __floats2half2_rn(__fmul_rn(v[2 * i], s.factor), __fmul_rn(v[2 * i + 1], s.factor));
-      words[i] = *reinterpret_cast<const uint32_t*>(&pair);
-    }
+    for (int i = 0; i < 4; ++i)
+      if (s.kind == 0) words[i] = ScaledPair(v[2 * i], v[2 * i + 1], s.factor);
+    *reinterpret_cast<uint4*>(halves + (static_cast<int64_t>(token) * dim + column) * 2) =
+        make_uint4(words[0], words[1], words[2], words[3]);
+    return;
   }
-  *reinterpret_cast<uint4*>(halves + (static_cast<int64_t>(token) * dim + column) * 2) =
-      make_uint4(words[0], words[1], words[2], words[3]);
+#pragma unroll
+  for (int c = 0; c < 4; ++c) {
+    if (s.kind == 0) words[c] = ScaledPair(v[c], v[c + 4], s.factor);
+    *reinterpret_cast<uint32_t*>(halves + HalfTilesByte(tokens, token, column >> 6, (column >> 3) & 7, c)) = words[c];
+  }
 }
 
 __device__ __forceinline__ int SumOfBytes(const uint32_t (&w)[2]) {

@@ -31,7 +31,14 @@ enum class DigitLayout : int32_t {
   kRows,
   // Not digits: [token][dim] of fp16, v[j] * (32639 / m), for a library product in fp16.
   kHalves,
+  // The same for warpgroup MMAs: [k tile][token][128 bytes]. Step j of the four k steps of a tile has the columns c = j
+  // and c = j + 4 of its eight groups, side by side; of even groups in its first piece of 16 bytes, of odd ones in
+  // the other. The eight pieces are swizzled as in kUnits, n = token. A missing last k tile of a unit is zero.
+  kHalfTiles,
 };
+inline constexpr bool IsHalves(DigitLayout layout) {
+  return layout == DigitLayout::kHalves || layout == DigitLayout::kHalfTiles;
+}
 struct alignas(16) TokenHeader {
   int2 digit_sums[kMaxClusterChunks];  // partial sums of hi and of lo over the row; zeros where there are fewer parts
   float t;                             // m / 32639

@@ -136,8 +136,9 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   *reinterpret_cast<float4*>(r + 4) = reinterpret_cast<const float4*>(mine)[1];
   const int local = kChunkRegs * t;  // in [chunk][column]
   const int column = local / kColumns<kCluster> * kChunk + at.rank * kColumns<kCluster> + local % kColumns<kCluster>;
-  if (p.layout == DigitLayout::kHalves) {
-    if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, r, scale);
+  if (IsHalves(p.layout)) {
+    if (column < StoredColumns(p.layout, p.dim))
+      StoreHalves(p.digits, p.layout, p.tokens, p.dim, token, column, r, scale);
     if (at.rank == 0 && t == 0) p.headers[token].t = scale.t(), p.headers[token].kind = scale.kind;
     return;
   }
@@ -265,7 +266,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBl
     max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kBlockWarps)]);
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
 
-  if (p.layout == DigitLayout::kHalves) {
+  if (IsHalves(p.layout)) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int local = (half << (kLog2 - 1)) + kChunkRegs * t, column = base + local;
@@ -273,7 +274,8 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBl
       float values[kChunkRegs];
       *reinterpret_cast<float4*>(values) = mine[0];
       *reinterpret_cast<float4*>(values + 4) = mine[1];
-      if (column < p.dim) StoreHalves(p.digits, p.dim, token, column, values, scale);
+      if (column < StoredColumns(p.layout, p.dim))
+        StoreHalves(p.digits, p.layout, p.tokens, p.dim, token, column, values, scale);
     }
     if (part == 0 && t == 0) p.headers[token].t = scale.t(), p.headers[token].kind = scale.kind;
     return;

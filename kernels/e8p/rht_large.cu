@@ -157,9 +157,10 @@ __global__ void __launch_bounds__(kFinishThreads)
   atomicMax(&block_max, max_bits);
   __syncthreads();
   const RowScale scale = ScaleOfRow(block_max);
-  if (p.layout == DigitLayout::kHalves) {
-    __half* to = reinterpret_cast<__half*>(p.digits) + token * p.dim;
-    for (int64_t i = t; i < p.dim; i += kFinishThreads) to[i] = ScaledHalf(row[i], scale);
+  if (IsHalves(p.layout)) {
+    for (int i = t; i < StoredColumns(p.layout, p.dim); i += kFinishThreads) {
+      StoreHalf(p.digits, p.layout, p.tokens, p.dim, static_cast<int>(token), i, i < p.dim ? row[i] : 0.0f, scale);
+    }
     if (t == 0) p.headers[token].t = scale.t(), p.headers[token].kind = scale.kind;
     return;
   }

@@ -93,6 +93,7 @@ class CudaBackend final : public Backend {
     kernels::LoadGemvKernels(traits_.max_shared_bytes);
     kernels::LoadGemmKernels(traits_.max_shared_bytes);
     kernels::LoadExpandHalvesKernels(traits_.max_shared_bytes);
+    if (traits_.wgmma) kernels::LoadHalvesKernels(traits_.max_shared_bytes);
     if (kernels::HasGemvBf16Stream(DenseDevice())) kernels::LoadGemvBf16StreamKernels();
     linear_ = std::make_unique<FusedLinearRunner>(traits_, *cublaslt_);
   }

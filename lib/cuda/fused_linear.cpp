@@ -135,7 +135,10 @@ size_t FusedLinearRunner::Workspace(const e8p::LinearMeta* const* metas, const u
     const int64_t fewer = std::min<int64_t>(tokens, kernels::kGemvMaxTokens);
     bytes = std::max(bytes, few != nullptr ? few->of[fewer] : PlanFewTokens(part, n, fewer).of[fewer]);
     if (TakesF16(part, n, tokens, math_mode)) {
-      bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, Plan(part, n, tokens, true, math_mode)).bytes);
+      ProductPlan plan = Plan(part, n, tokens, true, math_mode);
+      // Some smaller batch may write the weight where this one does not.
+      if (ExpandsF16UpTo(device_, part, n, tokens, library_.found())) plan.path = Path::kExpandF16;
+      bytes = std::max(bytes, LayOut(nullptr, part, n, tokens, plan).bytes);
     }
   }
   return bytes;
@@ -172,6 +175,43 @@ void FusedLinearRunner::MultiplyWgmma(const ProductPlan& plan, const CudaWeight*
     first_block += (w.padded_out + block_rows - 1) / block_rows;
   }
   kernels::LaunchWgmma(p, plan.wgmma, device_.clusters, stream);
+}
+
+void FusedLinearRunner::MultiplyHalves(const CudaWeight* const* weights, int count, const Layout& layout,
+                                       int64_t tokens, cudaStream_t stream) const {
+  const e8p::LinearMeta* metas[kMaxGroup];
+  for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta();
+  float* rows = layout.rows;
+  for (int first = 0, n = 0; first < count; first += n) {
+    n = SameStages(metas, count, first);
+    kernels::HalvesParams p{};
+    p.halves = layout.digits;
+    p.tokens = static_cast<int32_t>(tokens);
+    p.units = static_cast<int32_t>((metas[0]->padded_in + kernels::kUnitCols - 1) / kernels::kUnitCols);
+    p.count = n;
+    int first_block = 0;
+    for (int i = 0; i < n; ++i) {
+      const e8p::LinearMeta& m = *metas[first + i];
+      kernels::HalvesWeight& w = p.weights[i];
+      for (size_t s = 0; s < m.stages.size(); ++s) {
+        w.stage[s] = weights[first + i]->stage(static_cast<int>(s));
+        if (s == 0) continue;
+        const double ratio = StageFactor(m.stages[s]) / StageFactor(m.stages[s - 1]);
+        w.ratio[s] = kernels::TwoHalves(static_cast<float>(ratio));
+      }
+      w.factor = static_cast<float>(StageFactor(m.stages[0]));
+      w.rows = rows;
+      w.padded_out = static_cast<int32_t>(m.padded_out);
+      w.first_block = first_block;
+      rows += tokens * m.padded_out;
+      first_block += (w.padded_out + kernels::kHalvesRows - 1) / kernels::kHalvesRows;
+    }
+    const kernels::HalvesPlan plan = PlanHalves(device_, metas + first, n, tokens);
+    p.splits = plan.splits;
+    const auto& stages = metas[first]->stages;
+    kernels::LaunchHalves(p, plan, static_cast<int>(stages.size()), stages.back().codebook == e8p::Codebook::kE81B,
+                          device_.clusters, stream);
+  }
 }
 
 void FusedLinearRunner::MultiplyF16(const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
@@ -337,6 +377,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   in.headers = layout.headers;
   in.layout = plan.path == Path::kExpand      ? kernels::DigitLayout::kRows
               : plan.path == Path::kExpandF16 ? kernels::DigitLayout::kHalves
+              : plan.path == Path::kHalves    ? kernels::DigitLayout::kHalfTiles
               : plan.path == Path::kWgmma     ? kernels::DigitLayout::kUnits
                                               : kernels::DigitLayout::kTiles;
   // The input transform tells the product when it has its row.
@@ -357,6 +398,8 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     MultiplyGemv(plan, weights, count, layout, x, hinted, watched, stream);
   } else if (plan.path == Path::kWgmma) {
     MultiplyWgmma(plan, weights, count, layout, tokens, stream);
+  } else if (plan.path == Path::kHalves) {
+    MultiplyHalves(weights, count, layout, tokens, stream);
   } else if (plan.path == Path::kExpandF16) {
     // One weight stays expanded from slice to slice.
     MultiplyF16(weights, count, layout, tokens, first_slice || count > 1, stream);
@@ -375,7 +418,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     out.rows_stride = metas[i]->padded_out;
     out.hint = hinted && i == 0 ? layout.headers : nullptr;
     out.watched = watched;
-    out.scale_rows = plan.path == Path::kExpandF16;
+    out.scale_rows = plan.f16();
     out.signed_sums = plan.path == Path::kExpand;
     out.stages = plan.combines() ? 0 : static_cast<int32_t>(metas[i]->stages.size());
     if (rows != nullptr) rows += tokens * metas[i]->padded_out;
@@ -490,6 +533,8 @@ std::string FusedLinearRunner::PathName(const e8p::LinearMeta& meta, int64_t tok
       return "cuda wgmma u8s8 gemm";
     case Path::kExpand:
       return "cuda int8 expansion and cublaslt";
+    case Path::kHalves:
+      return "cuda wgmma fp16 gemm";
     case Path::kExpandF16:
       return "cuda fp16 expansion and cublaslt";
   }

@@ -70,6 +70,8 @@ class FusedLinearRunner {
                      int64_t tokens, cudaStream_t stream) const;
   void MultiplyGemv(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,
                     const Matrix& x, bool hinted, bool watched, cudaStream_t stream) const;
+  void MultiplyHalves(const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens,
+                      cudaStream_t stream) const;
   // `expand`: the weight is not there from the slice before.
   void MultiplyF16(const CudaWeight* const* weights, int count, const Layout& layout, int64_t tokens, bool expand,
                    cudaStream_t stream) const;

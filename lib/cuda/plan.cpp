@@ -12,6 +12,7 @@ namespace {
 
 using kernels::GemmPlan;
 using kernels::GemvPlan;
+using kernels::HalvesPlan;
 using kernels::WgmmaPlan;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -241,9 +242,9 @@ constexpr double kF16WeightCycles = 0.076;  // of a multiprocessor, to expand a 
 constexpr double kF16StageCycles = 0.049;   // and each of its stages
 constexpr double kF16LaunchCycles = 5000;   // a launch that does not overlap its neighbours: expansion, product
 constexpr double kF16Gain = 0.95;           // of the exact mode's time, or less, is worth giving up its bytes
-constexpr int64_t kF16Steps[] = {kF16LeastTokens, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
+constexpr int64_t kF16Steps[] = {kF16LeastTokens, 128, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
 
-double F16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
+double ExpandF16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
   double cycles = 0;
   const double multiprocessors = device.multiprocessors;
   for (int i = 0; i < count; ++i) {
@@ -262,6 +263,58 @@ double F16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas
 bool CanExpandF16(const e8p::LinearMeta& meta) {
   // Beyond this the exponent, or a product with it, would leave fp32 where the exact mode's would not.
   return std::abs(F16Exponent(meta)) <= 60;
+}
+
+// Whether the stages of a weight add up in fp16 (kernels/e8p/gemm_halves.cu).
+bool CanAddHalves(const e8p::LinearMeta& meta) {
+  uint32_t e81b_mask = 0;
+  for (size_t s = 0; s < meta.stages.size(); ++s) {
+    if (meta.stages[s].codebook == e8p::Codebook::kE81B) e81b_mask |= 1u << s;
+    if (s == 0) continue;
+    const double ratio = std::abs(StageFactor(meta.stages[s]) / StageFactor(meta.stages[s - 1]));
+    if (!(ratio >= 0x1p-14 && ratio <= 16)) return false;
+  }
+  return kernels::HasHalvesKernel(static_cast<int>(meta.stages.size()), e81b_mask);
+}
+
+struct HalvesChoice {
+  HalvesPlan plan;
+  int64_t cycles;
+};
+HalvesChoice ChooseHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
+  // Cycles as in PlanWgmma, from the same benchmark: a unit of one block, by its tokens and stages.
+  constexpr int64_t kUnit[][3] = {{2030, 2430, 2800}, {2950, 3450, 4100}};
+  HalvesChoice best{};
+  const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
+  for (size_t i = 0; i < std::size(kernels::kHalvesTokens); ++i) {
+    HalvesPlan plan{};
+    plan.tokens = kernels::kHalvesTokens[i];
+    plan.token_tiles = static_cast<int>(CeilDiv(tokens, plan.tokens));
+    for (int w = 0; w < count; ++w) {
+      plan.row_blocks += static_cast<int>(CeilDiv(metas[w]->padded_out, kernels::kHalvesRows));
+    }
+    for (plan.splits = 1; plan.splits <= std::min<int64_t>(units, kernels::kWgmmaMaxSplits); ++plan.splits) {
+      // As many as there are of the exact product's largest blocks: one a multiprocessor.
+      const int64_t room = device.wgmma_room[std::size(kernels::kWgmmaColumns) - 1][plan.splits - 1];
+      if (room == 0) continue;
+      const int64_t waves = CeilDiv(int64_t{plan.row_blocks} * plan.token_tiles * plan.splits, room);
+      const int64_t meeting = plan.splits > 1 ? 4000 + 50 * plan.tokens : 0;
+      const int64_t cost = waves * (3000 + 12 * plan.tokens + meeting +
+                                    CeilDiv(units, plan.splits) * kUnit[i][metas[0]->stages.size() - 2]);
+      if (best.cycles == 0 || cost < best.cycles) best = {plan, cost};
+    }
+  }
+  return best;
+}
+
+// All weights of a call.
+int64_t HalvesCycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
+  int64_t cycles = 0;
+  for (int i = 0, n = 0; i < count; i += n) {
+    n = SameStages(metas, count, i);
+    cycles += ChooseHalves(device, metas + i, n, tokens).cycles;
+  }
+  return cycles;
 }
 
 GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t tokens, bool e81b) {
@@ -284,7 +337,49 @@ GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t 
   return plan;
 }
 
+bool CanDecodeHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count) {
+  return TakesWgmma(device, metas[0]->padded_in) &&
+         std::all_of(metas, metas + count, [](const auto* m) { return CanAddHalves(*m); });
+}
+
+// Which of the two fp16 products: the one that decodes needs far less workspace, and no library.
+bool TakesHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                 bool library_product) {
+  if (!CanDecodeHalves(device, metas, count)) return false;
+  if (!library_product) return true;
+  const int64_t rounded = CeilDiv(tokens, kF16PathTokens) * kF16PathTokens;
+  const auto cycles = static_cast<double>(HalvesCycles(device, metas, count, rounded));
+  return kF16Gain * cycles < ExpandF16Cycles(device, metas, count, rounded);
+}
+
 }  // namespace
+
+double StageFactor(const e8p::Stage& stage) {
+  // E8P: w = 2u - 15 = 2 (u - 7.5); E81B: w = u - 4.
+  return stage.codebook == e8p::Codebook::kE8P ? 2.0 * stage.k : stage.k;
+}
+
+int SameStages(const e8p::LinearMeta* const* metas, int count, int first) {
+  const auto same = [](const e8p::LinearMeta& a, const e8p::LinearMeta& b) {
+    return std::equal(a.stages.begin(), a.stages.end(), b.stages.begin(), b.stages.end(),
+                      [](const e8p::Stage& x, const e8p::Stage& y) { return x.codebook == y.codebook; });
+  };
+  int n = 1;
+  while (first + n < count && same(*metas[first], *metas[first + n])) ++n;
+  return n;
+}
+
+bool ExpandsF16UpTo(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                    bool library_product) {
+  for (int64_t t = kF16PathTokens; t < tokens + kF16PathTokens; t += kF16PathTokens) {
+    if (!TakesHalves(device, metas, count, t, library_product)) return true;
+  }
+  return false;
+}
+
+HalvesPlan PlanHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
+  return ChooseHalves(device, metas, count, tokens).plan;
+}
 
 bool IsBinaryExpansion(int64_t dim, const std::vector<int64_t>& blocks) { return blocks == e8p::BinaryBlocks(dim); }
 
@@ -305,7 +400,8 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
     }
   }
   if (f16_product) {
-    plan.path = Path::kExpandF16;
+    plan.path = TakesHalves(device, metas, count, tokens, library_product) ? Path::kHalves : Path::kExpandF16;
+    if (plan.path == Path::kHalves) plan.halves = PlanHalves(device, metas, SameStages(metas, count, 0), tokens);
   } else if (tokens <= kernels::kGemvMaxTokens) {
     plan.path = Path::kGemv;
     const int chunks = TransformChunks(*metas[0], tokens, plain_rows);
@@ -338,7 +434,9 @@ int F16Exponent(const e8p::LinearMeta& meta) {
 }
 
 int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product) {
-  if (!library_product || !std::all_of(metas, metas + count, [](const auto* m) { return CanExpandF16(*m); })) {
+  const bool can_decode = CanDecodeHalves(device, metas, count);
+  if ((!library_product && !can_decode) ||
+      !std::all_of(metas, metas + count, [](const auto* m) { return CanExpandF16(*m); })) {
     return kNeverF16;
   }
   if (!TakesWgmma(device, metas[0]->padded_in)) {
@@ -349,7 +447,8 @@ int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* meta
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
   for (const int64_t tokens : kF16Steps) {
     const auto exact = static_cast<double>(PlanWgmma(device, metas, count, units, tokens).cycles);
-    if (F16Cycles(device, metas, count, tokens) < kF16Gain * exact) return tokens;
+    if (can_decode && HalvesCycles(device, metas, count, tokens) < kF16Gain * exact) return tokens;
+    if (library_product && ExpandF16Cycles(device, metas, count, tokens) < kF16Gain * exact) return tokens;
   }
   return kNeverF16;
 }
@@ -383,6 +482,12 @@ std::string Describe(const ProductPlan& plan) {
         kernels::WgmmaRows(plan.wgmma.columns), plan.wgmma.columns / 2, plan.row_tiles_e8p, plan.row_tiles_e81b,
         plan.wgmma.splits, plan.wgmma.row_blocks * plan.wgmma.splits, plan.wgmma.token_tiles,
         kernels::WgmmaThreads(plan.wgmma.columns));
+  } else if (plan.path == Path::kHalves) {
+    std::snprintf(text, sizeof(text),
+                  "kernel: e8p_gemm_halves<%d rows, %d tokens>\nrow tiles: %d E8P, %d E81B\n"
+                  "splits of k over a cluster: %d\ngrid: %d x %d blocks of %d threads\n",
+                  kernels::kHalvesRows, plan.halves.tokens, plan.row_tiles_e8p, plan.row_tiles_e81b, plan.halves.splits,
+                  plan.halves.row_blocks * plan.halves.splits, plan.halves.token_tiles, kernels::kHalvesThreads);
   } else if (plan.path == Path::kExpandF16) {
     std::snprintf(
         text, sizeof(text),

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "e8p/gemm_halves.h"
 #include "e8p/gemm_wgmma.h"
 #include "e8p/launch.h"
 #include "e8p/linear.h"
@@ -33,7 +34,8 @@ enum class Path {
   kGemm,       // more: decoded weights reused over 16 or 32 tokens
   kWgmma,      // the same on Hopper, reused over up to 128 tokens
   kExpand,     // many, where there are no warpgroup MMAs: each stage as int8, then a library product
-  kExpandF16,  // many, where it is asked for and faster: all stages as one fp16 matrix, then a library product
+  kHalves,     // many, where fp16 is asked for and faster: all stages in one fp16 product, on Hopper
+  kExpandF16,  // the same elsewhere: all stages as one fp16 matrix, then a library product
 };
 
 struct ProductPlan {
@@ -41,11 +43,12 @@ struct ProductPlan {
   kernels::GemvPlan gemv{};
   kernels::GemmPlan gemm_e8p{}, gemm_e81b{};
   kernels::WgmmaPlan wgmma{};
+  kernels::HalvesPlan halves{};  // of the first weights that share a launch
   int row_tiles_e8p = 0, row_tiles_e81b = 0;
   // Whether the product ends with y_rht in fp32, or leaves sums of stages and digits to the output transform.
-  bool combines() const {
-    return path == Path::kWgmma || path == Path::kExpandF16 || (path == Path::kGemv && gemv.combine);
-  }
+  bool combines() const { return path == Path::kWgmma || f16() || (path == Path::kGemv && gemv.combine); }
+  // Whether activations are fp16, and y_rht is still to be multiplied by its token's t.
+  bool f16() const { return path == Path::kHalves || path == Path::kExpandF16; }
   // Sums that several blocks add to must be cleared first.
   bool adds() const {
     return path == Path::kGemv ? gemv.splits > 1 && !gemv.meets
@@ -69,11 +72,24 @@ inline constexpr int64_t kWatchedTokens = 1;
 ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
                         bool plain_rows, bool library_product, bool f16_product);
 
-// The least number of tokens of a slice for which expanding to fp16 is estimated to be faster than the exact mode;
+// The least number of tokens of a slice for which an fp16 product is estimated to be faster than the exact mode;
 // kNeverF16 where it never is, or cannot be.
 inline constexpr int64_t kNeverF16 = kSliceTokens + 1;
-inline constexpr int64_t kF16LeastTokens = 128;  // it is never less
+inline constexpr int64_t kF16LeastTokens = 65;  // it is never less
+// Whether that product writes the weight as fp16 is decided for multiples of so many tokens, the next one.
+inline constexpr int64_t kF16PathTokens = 256;
 int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product);
+
+// Whether the fp16 product of any batch of up to `tokens` does.
+bool ExpandsF16UpTo(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens,
+                    bool library_product);
+
+// Of weights from `first` on: how many share a launch of the fp16 product, since they have the same stages.
+int SameStages(const e8p::LinearMeta* const* metas, int count, int first);
+kernels::HalvesPlan PlanHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count,
+                               int64_t tokens);
+// What a stage's nibbles, less their offset, are multiplied by.
+double StageFactor(const e8p::Stage& stage);
 
 // The power of two, as an exponent, by which the fp16 matrix is larger than the weight: its largest possible element
 // then lies between 2^14 and 2^15.

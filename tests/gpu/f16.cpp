@@ -8,13 +8,23 @@ glq_launch_opts F16Options() {
   return opts;
 }
 
-bool TakesF16(const glq_context* context, const glq_tensor* weight, int64_t tokens) {
+namespace {
+bool PlanSays(const char* what, const glq_context* context, const glq_tensor* weight, int64_t tokens) {
   const glq_launch_opts opts = F16Options();
   char text[4096];
   size_t bytes = 0;
   Require(glq_fused_linear_e8p_plan(context, weight, tokens, &opts, text, sizeof(text), &bytes),
           "glq_fused_linear_e8p_plan");
-  return std::string(text).find("fp16 expansion") != std::string::npos;
+  return std::string(text).find(what) != std::string::npos;
+}
+}  // namespace
+
+bool TakesF16(const glq_context* context, const glq_tensor* weight, int64_t tokens) {
+  return PlanSays("fp16", context, weight, tokens);
+}
+
+bool Expands(const glq_context* context, const glq_tensor* weight, int64_t tokens) {
+  return PlanSays("fp16 expansion", context, weight, tokens);
 }
 
 std::optional<LinearSpec> SmallestF16(glq_context* context, int bits, int64_t tokens) {

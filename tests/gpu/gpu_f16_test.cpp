@@ -192,17 +192,33 @@ TEST(GpuF16, ScalesSmoke) {
   }
 }
 
-// Elementwise, with the bound of the worst case: |error| <= sum_j |w_j v_j| (2^-10 + 2^-22), for the sums of fp32 and
-// what fp16 loses below its normal range an eighth more, and the exact mode's own m / 65278 * sum_j |w_j|.
+// The weight of the first stages of a layer.
+Image DecodeStages(const LinearSpec& spec, int32_t stages) {
+  const HostLinear linear(spec);
+  glq_e8p_desc desc = linear.desc();
+  desc.num_stages = stages;
+  desc.bits = 0;
+  for (int32_t s = 0; s < stages; ++s) desc.bits += desc.stages[s].codebook == GLQ_CODEBOOK_E8P ? 2 : 1;
+  const Tensor weight = MakeWeight(CpuContext(), desc, nullptr);
+  Image w(GLQ_DTYPE_F32, spec.out, spec.in);
+  const glq_view view = w.View();
+  Require(glq_decode_e8p(CpuContext(), nullptr, weight.get(), 0, &view, nullptr), "glq_decode_e8p");
+  return w;
+}
+
+// Elementwise, with the bound of the worst case (ABI.md): 2^-10 of sum_j (|w_j| + what stages behind the first add)
+// |v_j|, for the sums of fp32 and what fp16 loses below its normal range an eighth more, and the exact mode's own m /
+// 65278 * sum_j |w_j|.
 TEST(GpuF16, MatmulSmoke) {
   const LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
   const HostLinear linear(spec);
   const Pair pair(linear);
-  Image v(GLQ_DTYPE_F32, kTokens, spec.in), w(GLQ_DTYPE_F32, spec.out, spec.in);
+  std::vector<Image> stages;  // sums of the first ones
+  for (int32_t s = 1; s <= linear.desc().num_stages; ++s) stages.push_back(DecodeStages(spec, s));
+  const Image& w = stages.back();
+  Image v(GLQ_DTYPE_F32, kTokens, spec.in);
   v.FillNormal(6, 20);
   for (int64_t c = 0; c < spec.in; ++c) v.Set(1, c, 0), v.Set(2, c, c == 3 ? INFINITY : 1);
-  const glq_view wv = w.View();
-  GLQ_ASSERT_OK(glq_decode_e8p(CpuContext(), nullptr, pair.cpu.get(), 0, &wv, nullptr));
   const glq_launch_opts opts = F16Options();
   size_t bytes = 0;
   GLQ_ASSERT_OK(glq_matmul_e8p_workspace(GpuContext(), pair.gpu.get(), kTokens, &opts, &bytes));
@@ -218,8 +234,12 @@ TEST(GpuF16, MatmulSmoke) {
     for (int64_t i = 0; i < spec.out; ++i) {
       double sum = 0, bound = 0;
       for (int64_t j = 0; j < spec.in; ++j) {
-        const double product = static_cast<double>(w.Get<float>(i, j)) * v.Get<float>(r, j);
-        sum += product, bound += std::fabs(product);
+        const double element = w.Get<float>(i, j), x = v.Get<float>(r, j);
+        double parts = std::fabs(element);
+        for (size_t s = 1; s < stages.size(); ++s) {
+          parts += static_cast<double>(s) * std::fabs(stages[s].Get<float>(i, j) - stages[s - 1].Get<float>(i, j));
+        }
+        sum += element * x, bound += parts * std::fabs(x);
       }
       if (r == 2) {
         ASSERT_EQ(z.Get<uint32_t>(r, i), 0x7FC00000u);
@@ -271,8 +291,10 @@ TEST(GpuF16, GroupSmoke) {
     for (size_t i = 0; i < 3; ++i) {
       device_y[i].Download(y[i], GpuStream());
       Image alone = Like(y[i]);
+      // The group may be computed otherwise, in another order of the sums, too.
       RunF16(pairs[i], device_x, alone, tokens);
-      EXPECT_TRUE(SameRows(alone, y[i], tokens)) << "member " << i << ", " << tokens << " tokens";
+      EXPECT_LT(LargestRowError(alone, y[i]), kRowError + OutputError(GLQ_DTYPE_F16))
+          << "member " << i << ", " << tokens << " tokens";
     }
   }
 }
@@ -292,12 +314,53 @@ TEST(GpuF16, ElsewhereExactSmoke) {
     EXPECT_TRUE(SameRows(y, got, tokens));
   };
   check(spec, 5);
-  check(spec, 100);
+  check(spec, 64);
   spec.weight_scale = 1e30;
   check(spec, kTokens);
   spec.weight_scale = 1e-30;
   check(spec, kTokens);
   check({.out = 4096, .in = 64, .bits = 2}, 40);
+}
+
+// Where the product decodes the weight, as on Hopper, it needs no library: the same bytes without it.
+TEST(GpuF16, WithoutLibrarySmoke) {
+  const LinearSpec spec = SmallestF16(GpuContext(), 4, kTokens).value();
+  const HostLinear linear(spec);
+  const Pair pair(linear);
+  if (Expands(GpuContext(), pair.gpu.get(), kTokens)) GTEST_SKIP() << "the weight is expanded here";
+  glq_context_desc desc = GLQ_CONTEXT_DESC_INIT;
+  desc.device = kGpu;
+  desc.cublaslt_library = "/nonexistent/libcublasLt.so";
+  glq_context* made = nullptr;
+  GLQ_ASSERT_OK(glq_context_create(&desc, &made));
+  const Context context(made);
+  const Tensor weight = MakeWeight(made, linear.desc(), GpuStream());
+  ASSERT_TRUE(TakesF16(made, weight.get(), kTokens));
+  Image x(GLQ_DTYPE_BF16, kTokens, spec.in), y(GLQ_DTYPE_F16, kTokens, spec.out), got = Like(y);
+  x.FillNormal(11);
+  const DeviceImage device_x(x), device_y(got);
+  RunF16(pair, device_x, y, kTokens);
+  const glq_launch_opts opts = F16Options();
+  size_t bytes = 0;
+  GLQ_ASSERT_OK(glq_fused_linear_e8p_workspace(made, weight.get(), kTokens, &opts, &bytes));
+  Workspace workspace(bytes);
+  const glq_view xv = device_x.View(), yv = device_y.View();
+  GLQ_ASSERT_OK(
+      glq_fused_linear_e8p(made, GpuStream(), weight.get(), &xv, &yv, workspace.Poisoned(GpuStream()), &opts));
+  device_y.Download(got, GpuStream());
+  EXPECT_TRUE(SameRows(y, got, kTokens));
+}
+
+// Every tile of the product that decodes, ragged rows and tokens, k split and not, all stages.
+TEST(GpuF16, RaggedTokensSmoke) {
+  for (const int bits : {3, 4, 7, 8}) {
+    const LinearSpec spec{.out = 5 * 128 + 16, .in = 2048 + 64, .bits = bits};
+    const HostLinear linear(spec);
+    const Tensor weight = MakeWeight(GpuContext(), linear.desc(), GpuStream());
+    for (const int64_t tokens : {129, 256 + 7}) {
+      if (TakesF16(GpuContext(), weight.get(), tokens)) CheckNear(spec, tokens, {.x = GLQ_DTYPE_BF16});
+    }
+  }
 }
 
 TEST(GpuF16, WorkspaceSmoke) {
@@ -323,7 +386,11 @@ TEST(GpuF16, WorkspaceSmoke) {
     EXPECT_EQ(info.workspace_bytes, bytes) << tokens;
   }
   const size_t needed = query(kTokens), exact = FusedWorkspace(GpuContext(), weight.get(), kTokens);
-  EXPECT_GT(needed, static_cast<size_t>(2 * spec.in * spec.out));
+  if (Expands(GpuContext(), weight.get(), kTokens) || Expands(GpuContext(), weight.get(), 256)) {
+    EXPECT_GT(needed, static_cast<size_t>(2 * spec.in * spec.out));
+  } else {
+    EXPECT_EQ(needed, exact) << "weights are decoded in the product";
+  }
   const Image x(GLQ_DTYPE_F16, kTokens, spec.in), y(GLQ_DTYPE_F16, kTokens, spec.out);
   const DeviceImage device_x(x), device_y(y);
   const glq_view xv = device_x.View(), yv = device_y.View();

@@ -306,9 +306,9 @@ pub type glq_release_fn = ::core::option::Option<
 >;
 ///The exact contract: same bytes on every device and for every batch size.
 pub const GLQ_MATH_EXACT: glq_math_mode = 0;
-/**May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every run on one
-device with one cuBLASLt, close to but not equal to GLQ_MATH_EXACT; a row's may depend on the number of rows. Where it
-is not expected to be faster, and without cuBLASLt, it is GLQ_MATH_EXACT.*/
+/**May use an FP16 matrix product for large batches, of the weight decoded or expanded to FP16: same bytes in every run on
+one device with one cuBLASLt, close to but not equal to GLQ_MATH_EXACT; a row's may depend on the number of rows. Where
+it is not expected to be faster it is GLQ_MATH_EXACT.*/
 pub const GLQ_MATH_FP16_EXPANDED: glq_math_mode = 1;
 ///Arithmetic of a product; glq_launch_opts::math_mode.
 pub type glq_math_mode = i32;

@@ -1,6 +1,8 @@
 // Stands for kernels/common/ptx.cuh: the same functions on the CPU.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <cstdint>
 #include <cstring>
 
@@ -53,6 +55,24 @@ inline void MmaBf16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32
 
 inline uint32_t XorAnd(uint32_t a, uint32_t b, uint32_t mask) { return (a ^ b) & mask; }
 inline uint32_t AndOr(uint32_t a, uint32_t mask, uint32_t bits) { return (a & mask) | bits; }
+
+template <typename Operation>
+uint32_t OnHalves(Operation operation, uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d = 0;
+  for (int shift = 0; shift < 32; shift += 16) {
+    const auto value = [&](uint32_t pair) {
+      return static_cast<double>(__half2float(__ushort_as_half(static_cast<uint16_t>(pair >> shift))));
+    };
+    d |= static_cast<uint32_t>(__half_as_ushort(__double2half(operation(value(a), value(b), value(c))))) << shift;
+  }
+  return d;
+}
+inline uint32_t SubHalves(uint32_t a, uint32_t b) {
+  return OnHalves([](double x, double y, double) { return x - y; }, a, b, 0);
+}
+inline uint32_t FmaHalves(uint32_t a, uint32_t b, uint32_t c) {
+  return OnHalves([](double x, double y, double z) { return x * y + z; }, a, b, c);
+}
 
 inline uint8_t* DynamicShared() { return emulator::DynamicShared(); }
 inline uint32_t SharedAddress(const void* p) { return emulator::WindowAddress(p); }

@@ -135,9 +135,9 @@ namespace Glq.Interop
         public const int GLQ_NATIVE_OS = 3;
         /// <summary>The exact contract: same bytes on every device and for every batch size.</summary>
         public const int GLQ_MATH_EXACT = 0;
-        /// <summary>May expand the weight to FP16 and use an FP16 matrix product for large batches: same bytes in every
-        /// run on one device with one cuBLASLt, close to but not equal to GLQ_MATH_EXACT; a row's may depend on the
-        /// number of rows. Where it is not expected to be faster, and without cuBLASLt, it is GLQ_MATH_EXACT.</summary>
+        /// <summary>May use an FP16 matrix product for large batches, of the weight decoded or expanded to FP16: same
+        /// bytes in every run on one device with one cuBLASLt, close to but not equal to GLQ_MATH_EXACT; a row's may
+        /// depend on the number of rows. Where it is not expected to be faster it is GLQ_MATH_EXACT.</summary>
         public const int GLQ_MATH_FP16_EXPANDED = 1;
         /// <summary>Ordinary host memory.</summary>
         public const int GLQ_MEMORY_HOST = 1;
