@@ -1,7 +1,8 @@
 // The fp16 product of GLQ_MATH_FP16_EXPANDED on Hopper: all stages of a weight decoded into one fp16 operand in
 // registers, activations in shared memory, warpgroup MMAs. The weight is never written anywhere.
 //
-//   block = 2 consumer warpgroups (128 rows of one weight) and one that copies; kTokens tokens; one split of k
+//   block = 2 consumer warpgroups (128 rows of one weight) and one that copies; kTokens tokens; one split
+//   of k
 //
 //              k ->    unit (128 columns)      next unit ...
 //   warp 0, 16 rows    [8 or 16 bytes a lane and stage]    from global memory, a unit ahead
@@ -36,14 +37,16 @@ constexpr uint32_t kE81bAddress = kTableAddress + kTableBytes;
 constexpr uint32_t RingAddress(bool e81b) { return kE81bAddress + (e81b ? kE81bTableBytes : 0); }
 static_assert(RingAddress(false) % 1024 == 0 && RingAddress(true) % 1024 == 0);
 
-constexpr int kMaxRing = 8;
+constexpr int kMaxRing = 12;
 struct Front {
   uint64_t full[kMaxRing], empty[kMaxRing];
 };
 static_assert(sizeof(Front) <= kTableAddress - 2048);
 
 constexpr int SlotBytes(int tokens) { return tokens * kTileCols * 2; }
-constexpr int RingSlots(int tokens, bool e81b) { return tokens == 128 ? (e81b ? 7 : 8) : (e81b ? 3 : 4); }
+constexpr int RingSlots(int tokens, bool e81b) {
+  return tokens == 64 ? kMaxRing : tokens == 128 ? (e81b ? 7 : 9) : (e81b ? 3 : 4);
+}
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -62,7 +65,7 @@ struct Tile {
   static constexpr int kConsumerRegs = 240, kCopierRegs = 24;
   // Tokens whose sums the ring's memory holds at once when a cluster adds them. The pitch keeps banks apart.
   static constexpr int kSumPitch = kHalvesRows + 4;
-  static constexpr int kPassTokens = 128;
+  static constexpr int kPassTokens = kTokens == 256 ? 128 : kTokens;
   static_assert(kPassTokens * kSumPitch * 4 <= kRing * kSlotBytes);
   static constexpr bool IsE81b(int stage) { return kE81bLast && stage == kStages - 1; }
 };
@@ -77,6 +80,31 @@ struct Slot {
   }
 };
 
+// The ring as a warp of the consumers goes through it.
+template <typename T>
+class Ring {
+ public:
+  // Addresses of the slots, and of their barriers.
+  __device__ __forceinline__ Ring(uint32_t slots, uint32_t full, uint32_t empty)
+      : halves_(ptx::WgmmaDescriptorLow(slots)), full_(full), empty_(empty) {}
+
+  // Of the next k tile, once its activations have come.
+  __device__ __forceinline__ uint32_t Descriptor() const {
+    ptx::BarrierWait(full_ + 8 * slot_.index, slot_.phase);
+    return halves_ + static_cast<uint32_t>(slot_.index) * ptx::WgmmaOffset(T::kSlotBytes);
+  }
+  // The products of the tile before it are done.
+  __device__ __forceinline__ void ReleasePrevious() {
+    if ((threadIdx.x & 31) == 0 && previous_ != 0) ptx::BarrierArrive(previous_);
+    previous_ = empty_ + 8 * slot_.index;
+  }
+  __device__ __forceinline__ void Next() { slot_.Next(); }
+
+ private:
+  uint32_t halves_, full_, empty_, previous_ = 0;
+  Slot<T::kRing> slot_;
+};
+
 // The codes of a unit, all stages.
 template <typename T>
 struct Codes {
@@ -87,17 +115,20 @@ struct Codes {
 template <typename T>
 struct WeightStream {
   const uint8_t* at[T::kStages];
-  __device__ __forceinline__ void Load(Codes<T>& to) {
+  // Of `left` units. What comes two units behind goes to the L2 meanwhile, where a unit is shorter than memory takes.
+  __device__ __forceinline__ void Load(Codes<T>& to, int left) {
+    constexpr int kBehind = T::kTokens < 256 && T::kStages == 2 ? 2 : 0;
 #pragma unroll
     for (int s = 0; s < T::kStages; ++s) {
+      const int bytes = T::IsE81b(s) ? kUnitBytesE81b : kUnitBytesE8p;
       if (T::IsE81b(s)) {
         const uint2 codes = ptx::LoadStream64(at[s]);
         to.of[s] = make_uint4(codes.x, codes.y, 0, 0);
-        at[s] += kUnitBytesE81b;
       } else {
         to.of[s] = ptx::LoadStream128(at[s]);
-        at[s] += kUnitBytesE8p;
       }
+      if (kBehind > 0 && left > kBehind) ptx::PrefetchL2(at[s] + kBehind * bytes);
+      at[s] += bytes;
     }
   }
 };
@@ -105,7 +136,7 @@ struct WeightStream {
 // Nibbles of a word as u - offset, exactly: halves[i] has nibbles i (low) and i + 4.
 template <bool kE81b>
 __device__ __forceinline__ void NibblesToHalves(uint32_t nibbles, uint32_t (&halves)[4]) {
-  constexpr uint32_t k512 = 0x60006000u, k32 = 0x50005000u;  // fp16, twice
+  constexpr uint32_t k512 = 0x60006000u, k32 = 0x50005000u;         // fp16, twice
   constexpr uint32_t kFrom512 = kE81b ? 0x60086008u : 0x600F600Fu;  // 516 or 519.5
   constexpr uint32_t kFrom32 = kE81b ? 0x50805080u : 0x50F050F0u;   // 36 or 39.5
   // Bits 1..4 of a mantissa are units of 512, bits 5..8 of 32.
@@ -149,27 +180,66 @@ __device__ __forceinline__ void DecodeSlot(const Decoder& decoder, const Codes<T
   for (int step = 0; step < 4; ++step) ptx::ComputeNow(a[step][kSlot]);
 }
 
-// The four k steps of a tile whose fragments are complete, `a`; between them the next tile, kTile of `codes`, is decoded
-// to `next`: a warp whose products wait for the tensor cores could not go on to the decoding behind them.
-template <typename T, int kTile, typename Release>
-__device__ __forceinline__ void MultiplyTile(float (&sums)[T::kSumBlocks][4], const uint32_t (&a)[4][4], uint32_t halves,
-                                             const Decoder& decoder, const Codes<T>& codes, const uint32_t* ratio,
-                                             uint32_t (&next)[4][4], Release release) {
-  const auto multiply = [&](int step) {
-    ptx::WgmmaFence();
-    ptx::WgmmaF16(sums, a[step], ptx::WgmmaDescriptor(halves + ptx::WgmmaOffset(static_cast<uint32_t>(32 * step))));
-    ptx::WgmmaCommit();
-  };
-  multiply(0);
+template <typename T, int kTile>
+__device__ __forceinline__ void DecodeTile(const Decoder& decoder, const Codes<T>& codes, const uint32_t* ratio,
+                                           uint32_t (&a)[4][4]) {
+  DecodeSlot<T, 0, kTile>(decoder, codes, ratio, a);
+  DecodeSlot<T, 1, kTile>(decoder, codes, ratio, a);
+  DecodeSlot<T, 2, kTile>(decoder, codes, ratio, a);
+  DecodeSlot<T, 3, kTile>(decoder, codes, ratio, a);
+}
+
+template <typename T>
+__device__ __forceinline__ void MultiplyStep(float (&sums)[T::kSumBlocks][4], const uint32_t (&a)[4][4],
+                                             uint32_t halves, int step) {
+  ptx::WgmmaF16(sums, a[step], ptx::WgmmaDescriptor(halves + ptx::WgmmaOffset(static_cast<uint32_t>(32 * step))));
+  ptx::WgmmaCommit();
+}
+
+// The k steps of a tile whose fragments are complete, `a`; between them the next tile, kTile of `codes`, is decoded to
+// `next`. A warp whose products wait for the tensor cores could not go on to the decoding behind them. `load` asks for
+// weights: right behind the wait for activations, since the next such wait is one for all loads on their way, too.
+template <typename T, int kTile, typename Load>
+__device__ __forceinline__ void MultiplyAndDecode(float (&sums)[T::kSumBlocks][4], Ring<T>& ring,
+                                                  const uint32_t (&a)[4][4], const Decoder& decoder,
+                                                  const Codes<T>& codes, const uint32_t* ratio, uint32_t (&next)[4][4],
+                                                  const Load& load) {
+  const uint32_t halves = ring.Descriptor();
+  ptx::WgmmaFence();
+  MultiplyStep<T>(sums, a, halves, 0);
+  load();
   ptx::WgmmaWait<1>();  // the tile before: its fragments and its slot are free again
-  release();
+  ring.ReleasePrevious();
   DecodeSlot<T, 0, kTile>(decoder, codes, ratio, next);
-  multiply(1);
+  ptx::WgmmaFence();
+  MultiplyStep<T>(sums, a, halves, 1);
   DecodeSlot<T, 1, kTile>(decoder, codes, ratio, next);
-  multiply(2);
+  ptx::WgmmaFence();
+  MultiplyStep<T>(sums, a, halves, 2);
   DecodeSlot<T, 2, kTile>(decoder, codes, ratio, next);
-  multiply(3);
+  ptx::WgmmaFence();
+  MultiplyStep<T>(sums, a, halves, 3);
   DecodeSlot<T, 3, kTile>(decoder, codes, ratio, next);
+  ring.Next();
+}
+
+// All units of the block, one at least; `now`: the codes of the first.
+template <typename T>
+__device__ __forceinline__ void MultiplyUnits(float (&sums)[T::kSumBlocks][4], Ring<T>& ring, const Decoder& decoder,
+                                              WeightStream<T>& stream, Codes<T>& now, const uint32_t* ratio,
+                                              int units) {
+  uint32_t a[2][4][4];
+  Codes<T> next{};
+  DecodeTile<T, 0>(decoder, now, ratio, a[0]);
+  for (int left = units; left > 0; --left) {
+    MultiplyAndDecode<T, 1>(sums, ring, a[0], decoder, now, ratio, a[1], [&] {
+      if (left > 1) stream.Load(next, left - 1);
+    });
+    // Behind the last unit what is decoded is not used.
+    MultiplyAndDecode<T, 0>(sums, ring, a[1], decoder, next, ratio, a[0], [] {});
+    now = next;
+  }
+  ptx::WgmmaWait<0>();
 }
 
 #endif
@@ -245,9 +315,8 @@ __global__ void __launch_bounds__(kHalvesThreads, 1) HalvesKernel(const __grid_c
                    (T::IsE81b(s) ? first_unit * kUnitBytesE81b + lane * 8 : first_unit * kUnitBytesE8p + lane * 16);
     ratio[s] = weight.ratio[s];
   }
-  Codes<T> now, next{};
-  stream.Load(now);
-  if (unit_end - unit_begin > 1) stream.Load(next);
+  Codes<T> now;
+  stream.Load(now, unit_end - unit_begin);
   FillTables<T::kConsumers>(shared, plan, true, T::kE81bLast);
   ptx::SyncThreads<1>(T::kConsumers);
   ptx::TakeRegisters<T::kConsumerRegs>();
@@ -255,39 +324,14 @@ __global__ void __launch_bounds__(kHalvesThreads, 1) HalvesKernel(const __grid_c
 
   Decoder decoder(shared, plan);
   decoder.Keep();
-  const uint32_t descriptor = ptx::WgmmaDescriptorLow(ring);
   float sums[T::kSumBlocks][4];
 #pragma unroll
   for (int j = 0; j < T::kSumBlocks; ++j) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) sums[j][i] = 0.0f;
   }
-  uint32_t previous = 0;  // the barrier of the slot before this one, until its products are known to be done
-  // Of the slot whose products are done.
-  const auto release = [&] {
-    if (lane == 0 && previous != 0) ptx::BarrierArrive(previous);
-    previous = empty(slot.index);
-  };
-  const auto halves = [&] {
-    return descriptor + static_cast<uint32_t>(slot.index) * ptx::WgmmaOffset(T::kSlotBytes);
-  };
-  uint32_t a[2][4][4];
-  DecodeSlot<T, 0, 0>(decoder, now, ratio, a[0]);
-  DecodeSlot<T, 1, 0>(decoder, now, ratio, a[0]);
-  DecodeSlot<T, 2, 0>(decoder, now, ratio, a[0]);
-  DecodeSlot<T, 3, 0>(decoder, now, ratio, a[0]);
-  for (int left = unit_end - unit_begin; left > 0; --left) {
-    ptx::BarrierWait(full(slot.index), slot.phase);
-    MultiplyTile<T, 1>(sums, a[0], halves(), decoder, now, ratio, a[1], release);
-    slot.Next();
-    ptx::BarrierWait(full(slot.index), slot.phase);
-    // Behind the last unit what is decoded is not used.
-    MultiplyTile<T, 0>(sums, a[1], halves(), decoder, next, ratio, a[0], release);
-    slot.Next();
-    now = next;
-    if (left > 2) stream.Load(next);
-  }
-  ptx::WgmmaWait<0>();
+  Ring<T> slots(ring, full(0), empty(0));
+  MultiplyUnits<T>(sums, slots, decoder, stream, now, ratio, unit_end - unit_begin);
 #pragma unroll
   for (int j = 0; j < T::kSumBlocks; ++j) {
 #pragma unroll
@@ -335,8 +379,7 @@ __global__ void __launch_bounds__(kHalvesThreads, 1) HalvesKernel(const __grid_c
       if (token >= tokens || first_row + row >= weight.padded_out) continue;
       float2 sum = make_float2(0.0f, 0.0f);
       for (int s = 0; s < p.splits; ++s) {
-        const float2 part =
-            *reinterpret_cast<const float2*>(ptx::InBlock(shown, s) + in_pass * T::kSumPitch + row);
+        const float2 part = *reinterpret_cast<const float2*>(ptx::InBlock(shown, s) + in_pass * T::kSumPitch + row);
         sum.x = __fadd_rn(sum.x, part.x);
         sum.y = __fadd_rn(sum.y, part.y);
       }
@@ -364,7 +407,9 @@ Kernel PickKernel(int stages, bool e81b_last) {
                        : HalvesKernel<kTokens, 4, false>;
 }
 Kernel PickKernel(int tokens, int stages, bool e81b_last) {
-  return tokens == 128 ? PickKernel<128>(stages, e81b_last) : PickKernel<256>(stages, e81b_last);
+  return tokens == 64    ? PickKernel<64>(stages, e81b_last)
+         : tokens == 128 ? PickKernel<128>(stages, e81b_last)
+                         : PickKernel<256>(stages, e81b_last);
 }
 
 uint32_t SharedBytes(int tokens, bool e81b_last) {
@@ -390,7 +435,8 @@ void LoadHalvesKernels(int max_shared_bytes) {
 void LaunchHalves(const HalvesParams& p, const HalvesPlan& plan, int stages, bool e81b_last, bool dependent,
                   cudaStream_t stream) {
   LaunchConfig config{
-      dim3(static_cast<unsigned>(plan.row_blocks * plan.splits), static_cast<unsigned>(plan.token_tiles)), dim3(static_cast<unsigned>(kHalvesThreads)), SharedBytes(plan.tokens, e81b_last), plan.splits, dependent};
+      dim3(static_cast<unsigned>(plan.row_blocks * plan.splits), static_cast<unsigned>(plan.token_tiles)),
+      dim3(static_cast<unsigned>(kHalvesThreads)), SharedBytes(plan.tokens, e81b_last), plan.splits, dependent};
   Launch("e8p_gemm_halves", PickKernel(plan.tokens, stages, e81b_last), config, stream, p);
 }
 

@@ -35,14 +35,14 @@ struct HalvesParams {
 inline uint32_t TwoHalves(float v) { return __half_as_ushort(__float2half_rn(v)) * 0x10001u; }
 
 struct HalvesPlan {
-  int tokens;  // of a block: 128 or 256
+  int tokens;  // of a block: 64, 128 or 256
   int splits;  // of k, at most 8
   int row_blocks, token_tiles;
 };
 
-inline constexpr int kHalvesRows = 128;  // of a block: two warpgroups
+inline constexpr int kHalvesTokens[] = {64, 128, 256};
+inline constexpr int kHalvesRows = 128;  // of a block: 16 a warp
 inline constexpr int kHalvesThreads = kHalvesRows * 2 + 128;
-inline constexpr int kHalvesTokens[] = {128, 256};
 
 // Whether there is a kernel for these codebooks: several stages of E8P, of which the last one may be E81B. (With one
 // stage the exact product is as fast.)

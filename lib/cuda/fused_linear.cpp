@@ -184,6 +184,7 @@ void FusedLinearRunner::MultiplyHalves(const CudaWeight* const* weights, int cou
   float* rows = layout.rows;
   for (int first = 0, n = 0; first < count; first += n) {
     n = SameStages(metas, count, first);
+    const kernels::HalvesPlan plan = PlanHalves(device_, metas + first, n, tokens);
     kernels::HalvesParams p{};
     p.halves = layout.digits;
     p.tokens = static_cast<int32_t>(tokens);
@@ -206,7 +207,6 @@ void FusedLinearRunner::MultiplyHalves(const CudaWeight* const* weights, int cou
       rows += tokens * m.padded_out;
       first_block += (w.padded_out + kernels::kHalvesRows - 1) / kernels::kHalvesRows;
     }
-    const kernels::HalvesPlan plan = PlanHalves(device_, metas + first, n, tokens);
     p.splits = plan.splits;
     const auto& stages = metas[first]->stages;
     kernels::LaunchHalves(p, plan, static_cast<int>(stages.size()), stages.back().codebook == e8p::Codebook::kE81B,

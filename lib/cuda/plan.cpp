@@ -242,7 +242,7 @@ constexpr double kF16WeightCycles = 0.076;  // of a multiprocessor, to expand a 
 constexpr double kF16StageCycles = 0.049;   // and each of its stages
 constexpr double kF16LaunchCycles = 5000;   // a launch that does not overlap its neighbours: expansion, product
 constexpr double kF16Gain = 0.95;           // of the exact mode's time, or less, is worth giving up its bytes
-constexpr int64_t kF16Steps[] = {kF16LeastTokens, 128, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
+constexpr int64_t kF16Steps[] = {kF16LeastTokens, 65, 128, 192, 256, 384, 512, 768, 1024, 1536, kSliceTokens};
 
 double ExpandF16Cycles(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
   double cycles = 0;
@@ -283,7 +283,7 @@ struct HalvesChoice {
 };
 HalvesChoice ChooseHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, int64_t tokens) {
   // Cycles as in PlanWgmma, from the same benchmark: a unit of one block, by its tokens and stages.
-  constexpr int64_t kUnit[][3] = {{2030, 2430, 2800}, {2950, 3450, 4100}};
+  constexpr int64_t kUnit[][3] = {{1350, 1740, 2130}, {1800, 2200, 2580}, {2950, 3500, 3920}};
   HalvesChoice best{};
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
   for (size_t i = 0; i < std::size(kernels::kHalvesTokens); ++i) {

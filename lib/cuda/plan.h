@@ -75,7 +75,7 @@ ProductPlan PlanProduct(const DeviceTraits& device, const e8p::LinearMeta* const
 // The least number of tokens of a slice for which an fp16 product is estimated to be faster than the exact mode;
 // kNeverF16 where it never is, or cannot be.
 inline constexpr int64_t kNeverF16 = kSliceTokens + 1;
-inline constexpr int64_t kF16LeastTokens = 65;  // it is never less
+inline constexpr int64_t kF16LeastTokens = 33;  // it is never less
 // Whether that product writes the weight as fp16 is decided for multiples of so many tokens, the next one.
 inline constexpr int64_t kF16PathTokens = 256;
 int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product);
