@@ -144,7 +144,7 @@ enum glq_status_code {
                                                 without (glq_context_info::cublaslt_message). */
   GLQ_E_CUDA = 404,                        /**< A CUDA call failed; see glq_error_info::native_code. */
   GLQ_E_CUBLAS = 405,                      /**< A cuBLASLt call failed; see glq_error_info::native_code. */
-  GLQ_E_DEVICE_LOST = 406,                 /**< The CUDA context is unusable after an earlier fault. */
+  GLQ_E_DEVICE_LOST = 406,                 /**< The CUDA context is unusable after an earlier fault or a reset. */
   GLQ_E_INTERNAL = 500,                    /**< A defect of the library. Please report it. */
   GLQ_E_CANCELLED = 501,                   /**< A callback asked to stop. */
   GLQ_E_NUMERIC = 502                      /**< A matrix cannot be factorised even after damping. */

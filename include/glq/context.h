@@ -25,6 +25,15 @@ extern "C" {
  * releases anything while a stream of the calling thread captures a graph. Not covered are later replays of
  * a graph that was captured with a tensor: keep the tensor alive until the graph is destroyed. On a CPU
  * context everything is released at once.
+ *
+ * @par Reset of a device
+ * `cudaDeviceReset()` and `cuDevicePrimaryCtxReset()` end the device memory of all contexts and tensors on the device,
+ * and with it their use. No thread may be inside a function of the library for that device meanwhile. A function that
+ * touches the device (base.h, "Device errors") then returns #GLQ_E_DEVICE_LOST for them and does nothing; the others,
+ * such as glq_context_get_info(), go on as before. What is left to do is to destroy them, in any order, at any time:
+ * device memory that the library allocated itself is not freed again; a caller's glq_allocator::free is called for each
+ * block as ever, and so are release functions, but without the device being current. That makes no use of the device. A
+ * context that is made after the reset is like any other, also while those of before are there.
  * @{
  */
 
@@ -94,7 +103,7 @@ enum glq_memory_kind {
 typedef void *(*glq_alloc_fn)(void *user, size_t bytes, size_t alignment, int32_t memory_kind);
 
 /**
- * @brief Frees what the matching #glq_alloc_fn returned. Called with the context's device current.
+ * @brief Frees what the matching #glq_alloc_fn returned. Called with the context's device current, unless that was reset.
  * @param user The allocator's `user`.
  * @param ptr The memory.
  * @param bytes The size it was allocated with.

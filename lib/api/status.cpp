@@ -42,7 +42,7 @@ constexpr Entry kEntries[] = {
     {GLQ_E_LIBRARY_NOT_FOUND, "GLQ_E_LIBRARY_NOT_FOUND", "An optional library that this call needs was not found."},
     {GLQ_E_CUDA, "GLQ_E_CUDA", "A CUDA call failed."},
     {GLQ_E_CUBLAS, "GLQ_E_CUBLAS", "A cuBLASLt call failed."},
-    {GLQ_E_DEVICE_LOST, "GLQ_E_DEVICE_LOST", "The CUDA context is unusable after an earlier fault."},
+    {GLQ_E_DEVICE_LOST, "GLQ_E_DEVICE_LOST", "The CUDA context is unusable after an earlier fault or a reset."},
     {GLQ_E_INTERNAL, "GLQ_E_INTERNAL", "A defect of the library."},
     {GLQ_E_CANCELLED, "GLQ_E_CANCELLED", "A callback asked to stop."},
     {GLQ_E_NUMERIC, "GLQ_E_NUMERIC", "A matrix cannot be factorised even after damping."},

@@ -122,6 +122,7 @@ glq_status glq_tensor_borrow(glq_context* context, const glq_view* view, glq_rel
     glq_context& c = call.ContextOf(context);
     CheckView("view", view);
     CheckDevice("view", *view, c.device(), false);
+    c.memory().CheckNotLost();
     c.ReleaseBuried();
     *tensor = Borrow(c, *view, release, user);
   });
@@ -133,6 +134,7 @@ glq_status glq_tensor_import_dlpack(glq_context* context, DLManagedTensorVersion
     ClearOut("tensor", tensor);
     glq_context& c = call.ContextOf(context);
     CheckNotNull("managed", managed);
+    c.memory().CheckNotLost();
     c.ReleaseBuried();
     *tensor = ImportDlpack(c, managed);
   });

@@ -113,7 +113,7 @@ glq_context::glq_context(const glq_context_desc& desc) : device_(glq::CheckedDev
   const glq_allocator allocator = desc.allocator ? *desc.allocator
                                   : on_cuda      ? cuda::DefaultAllocator(device_.index)
                                                  : HostAllocator();
-  memory_ = std::make_unique<Memory>(allocator, on_cuda ? device_.index : -1);
+  memory_ = std::make_unique<Memory>(allocator, desc.allocator == nullptr, on_cuda ? device_.index : -1);
   parallel_ = MakeParallel(desc);
   if (on_cuda) {
     const char* library = desc.cublaslt_library ? desc.cublaslt_library : CublasLtFromEnvironment();
@@ -171,7 +171,7 @@ bool glq_context::ReleaseOnce(bool at_the_end) noexcept {
     // Without a lock: release functions may destroy.
     while (dead) {
       std::unique_ptr<glq_tensor> tensor(std::exchange(dead, dead->next_buried));
-      const glq::cuda::ScopedDevice device(device_.index);
+      const glq::cuda::ScopedDevice device(memory_->IsLost() ? -1 : device_.index);
       tensor.reset();
     }
   }

@@ -16,13 +16,14 @@ namespace glq::cuda {
 namespace {
 
 // The driver's functions come through the runtime: with libcuda linked, the library would not load without a driver.
+// `version`: of CUDA that has had the function as it is now. One newer than the driver would find nothing.
 template <typename Function>
-bool Find(const char* name, Function& function) {
+bool Find(const char* name, Function& function, unsigned version = 7000) {
   void* found = nullptr;
 #if CUDART_VERSION >= 12050
-  // As of CUDA 7, which had all of these as they are now. A version newer than the driver would find nothing.
-  const cudaError_t e = cudaGetDriverEntryPointByVersion(name, &found, 7000, cudaEnableDefault);
+  const cudaError_t e = cudaGetDriverEntryPointByVersion(name, &found, version, cudaEnableDefault);
 #else
+  static_cast<void>(version);
   const cudaError_t e = cudaGetDriverEntryPoint(name, &found, cudaEnableDefault);
 #endif
   function = reinterpret_cast<Function>(found);
@@ -40,6 +41,7 @@ class Driver {
       devices_ = devices;
       primary_ = std::make_unique<std::atomic<CUcontext>[]>(static_cast<size_t>(devices));
     }
+    if (!Find("cuDevicePrimaryCtxGetState", get_state_) || !Find("cuCtxGetId", get_id_, 12000)) get_state_ = nullptr;
     static_cast<void>(cudaGetLastError());
   }
 
@@ -68,7 +70,38 @@ class Driver {
     static_cast<void>(set_current_(previous));
   }
 
+  uint64_t Number(int device) const {
+    uint64_t number = 0;
+    if (State(device, &number) == kNone && Retain(device) != nullptr) static_cast<void>(State(device, &number));
+    return number;
+  }
+
+  bool IsGone(int device, uint64_t number) const {
+    uint64_t now = 0;
+    const Answer answer = State(device, &now);
+    return answer == kNone || (answer == kThere && now != number);
+  }
+
  private:
+  // Of the device's primary context. Asked by the device: after a reset a thread's current context still is what it
+  // was, though it is gone.
+  enum Answer { kNotSaid, kNone, kThere };
+  Answer State(int device, uint64_t* number) const {
+    if (get_state_ == nullptr || device < 0 || device >= devices_) return kNotSaid;
+    CUdevice handle = 0;
+    unsigned flags = 0;
+    int active = 0;
+    if (device_get_(&handle, device) != CUDA_SUCCESS || get_state_(handle, &flags, &active) != CUDA_SUCCESS) {
+      return kNotSaid;
+    }
+    const CUcontext kept = primary_[static_cast<size_t>(device)].load(std::memory_order_acquire);
+    if (active == 0 || kept == nullptr) return kNone;
+    unsigned long long id = 0;
+    if (get_id_(kept, &id) != CUDA_SUCCESS) return kNotSaid;
+    *number = id;
+    return kThere;
+  }
+
   // Never released: the library stays loaded, and the runtime inside keeps the context as well. Threads that come at
   // once all retain it, which counts their calls and gives the same context.
   CUcontext Retain(int device) const {
@@ -87,6 +120,8 @@ class Driver {
   decltype(&cuCtxPopCurrent) pop_current_ = nullptr;
   decltype(&cuDeviceGet) device_get_ = nullptr;
   decltype(&cuDevicePrimaryCtxRetain) retain_primary_ = nullptr;
+  decltype(&cuDevicePrimaryCtxGetState) get_state_ = nullptr;  // with the next one, or null
+  decltype(&cuCtxGetId) get_id_ = nullptr;
   int devices_ = 0;
   std::unique_ptr<std::atomic<CUcontext>[]> primary_;  // by device; null until it is first wanted
 };
@@ -103,7 +138,16 @@ ScopedDevice::~ScopedDevice() {
   if (pushed_ != nullptr || previous_ != nullptr) MadeOnce<&MakeDriver>().Pop(pushed_, previous_);
 }
 
+uint64_t PrimaryContext(int device) { return device < 0 ? 0 : MadeOnce<&MakeDriver>().Number(device); }
+
+bool PrimaryContextIsGone(int device, uint64_t number) noexcept {
+  return number != 0 && MadeOnce<&MakeDriver>().IsGone(device, number);
+}
+
 #else
+
+uint64_t PrimaryContext(int) { return 0; }
+bool PrimaryContextIsGone(int, uint64_t) noexcept { return false; }
 
 ScopedDevice::ScopedDevice(int) {}
 ScopedDevice::~ScopedDevice() { static_cast<void>(pushed_), static_cast<void>(previous_); }

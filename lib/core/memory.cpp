@@ -15,6 +15,7 @@ void* Memory::Alloc(size_t bytes, int32_t kind) {
   if (bytes == 0) return nullptr;
   const bool host = kind == GLQ_MEMORY_HOST;
   if (!host) {
+    CheckNotLost();
     // Room for the block to wait in: Free must not fail.
     const std::lock_guard lock(mutex_);
     const size_t needed = waiting_.size() + live_device_blocks_ + 1;
@@ -59,9 +60,16 @@ void Memory::Free(void* ptr, size_t bytes, int32_t kind) noexcept {
   --live_device_blocks_;
 }
 
+void Memory::CheckNotLost() const {
+  if (!IsLost()) return;
+  Fail(GLQ_E_DEVICE_LOST, "device = cuda:%d was reset (cudaDeviceReset), expected a context that was made after that",
+       device_);
+}
+
 void Memory::FreeDevice(void* ptr, size_t bytes) noexcept {
-  const cuda::ScopedDevice device(device_);
-  allocator_.free(allocator_.user, ptr, bytes, GLQ_MEMORY_CUDA);
+  const bool lost = IsLost();
+  const cuda::ScopedDevice device(lost ? -1 : device_);  // to be current it would get a new primary context
+  if (!lost || !own_) allocator_.free(allocator_.user, ptr, bytes, GLQ_MEMORY_CUDA);
   device_bytes_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
 }
 

@@ -1,6 +1,6 @@
 // Memory of objects: the caller's allocator or the default one, byte counts, and the list of device
 // blocks that wait to be freed (a finalizer may run while another thread captures a graph, so a
-// device block is never freed on the spot).
+// device block is never freed on the spot). A reset of the device ends its blocks.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,10 @@ namespace glq {
 
 class Memory {
  public:
-  // `cuda_device` is current while the allocator is asked for device memory; -1: there is none.
-  explicit Memory(const glq_allocator& allocator, int cuda_device = -1) : allocator_(allocator), device_(cuda_device) {}
+  // `cuda_device` is current while the allocator is asked for device memory; -1: there is none. `own`: the allocator is
+  // the library's, which must not free what a reset has ended: it may be somebody else's by now.
+  Memory(const glq_allocator& allocator, bool own, int cuda_device)
+      : allocator_(allocator), own_(own), device_(cuda_device), context_(cuda::PrimaryContext(cuda_device)) {}
   ~Memory() { Drain(LastWaiting()); }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -44,6 +46,11 @@ class Memory {
     const Memory* before_;
   };
 
+  // Whether the device was reset since this was made.
+  bool IsLost() const noexcept { return cuda::PrimaryContextIsGone(device_, context_); }
+  // Throws Error(GLQ_E_DEVICE_LOST) if so.
+  void CheckNotLost() const;
+
   int64_t host_bytes() const { return host_bytes_.load(std::memory_order_relaxed); }
   int64_t device_bytes() const { return device_bytes_.load(std::memory_order_relaxed); }
 
@@ -57,7 +64,9 @@ class Memory {
 
   static inline thread_local const Memory* finished_ = nullptr;
   const glq_allocator allocator_;
+  const bool own_;
   const int device_;
+  const uint64_t context_;  // of the device
   std::atomic<int64_t> host_bytes_{0}, device_bytes_{0};
   std::mutex mutex_;
   std::vector<Waiting> waiting_;  // guarded by `mutex_`, as the next two

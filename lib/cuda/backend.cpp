@@ -98,12 +98,17 @@ class CudaBackend final : public Backend {
     linear_ = std::make_unique<FusedLinearRunner>(traits_, *cublaslt_);
   }
 
+  ~CudaBackend() override {
+    // A handle of cuBLASLt whose device memory is gone: left alone.
+    if (memory_.IsLost()) static_cast<void>(cublaslt_.release());
+  }
+
   glq_device device() const override { return {GLQ_DEVICE_CUDA, traits_.index}; }
 
   // --- Objects ---
 
   std::unique_ptr<E8pWeight> CreateE8p(glq_stream stream, const E8pSource& source) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     const e8p::LinearMeta& m = source.meta;
     cudaStream_t s = Native(stream);
     // The transform is numbered by its bytes, so SV is needed on the host.
@@ -149,7 +154,7 @@ class CudaBackend final : public Backend {
   }
 
   void ExportE8p(glq_stream stream, const E8pWeight& weight, Part part, void* destination, bool on_device) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     const CudaWeight& w = Of(weight);
     const e8p::LinearMeta& m = w.meta();
     cudaStream_t s = Native(stream);
@@ -187,7 +192,7 @@ class CudaBackend final : public Backend {
   // --- Stream and memory ---
 
   bool IsCapturing(glq_stream stream) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     const cudaError_t e = cudaStreamIsCapturing(Native(stream), &status);
     // The legacy stream while another one captures: the query itself says so.
@@ -200,11 +205,12 @@ class CudaBackend final : public Backend {
   }
 
   void Synchronize(glq_stream stream) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     CheckCuda(cudaStreamSynchronize(Native(stream)), "cudaStreamSynchronize");
   }
 
   bool WaitForDevice() noexcept override {
+    if (memory_.IsLost()) return true;  // nothing is left to wait for
     const ScopedDevice device(traits_.index);
     // Waiting for the device would spoil a capture of this thread; a capture elsewhere makes the call fail, and
     // then what waits to be released waits on.
@@ -229,7 +235,7 @@ class CudaBackend final : public Backend {
   }
   void FusedLinear(glq_stream stream, WeightList weights, int count, const Matrix& x, const Matrix* y, void* workspace,
                    int32_t math_mode) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     const CudaWeight* list[GLQ_E8P_MAX_GROUP];
     for (int i = 0; i < count; ++i) list[i] = &Of(*weights[i]);
     linear_->Run(list, count, x, y, workspace, math_mode, Native(stream));
@@ -244,7 +250,7 @@ class CudaBackend final : public Backend {
   }
   void RhtInput(glq_stream stream, const E8pWeight& weight, const Matrix& x, const Matrix& v,
                 void* workspace) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     linear_->RhtInput(Of(weight), x, v, workspace, Native(stream));
     Finish(stream);
   }
@@ -255,7 +261,7 @@ class CudaBackend final : public Backend {
   }
   void MatmulE8p(glq_stream stream, const E8pWeight& weight, const Matrix& v, const Matrix& z, void* workspace,
                  int32_t math_mode) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     linear_->Matmul(Of(weight), v, z, workspace, math_mode, Native(stream));
     Finish(stream);
   }
@@ -264,13 +270,13 @@ class CudaBackend final : public Backend {
   }
   void RhtOutput(glq_stream stream, const E8pWeight& weight, const Matrix& z, const Matrix& y,
                  void* workspace) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     linear_->RhtOutput(Of(weight), z, y, workspace, Native(stream));
     Finish(stream);
   }
 
   void DecodeE8p(glq_stream stream, const E8pWeight& weight, int64_t row_begin, const Matrix& w) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     Decode(Of(weight), row_begin, w, Native(stream));
     Finish(stream);
   }
@@ -278,7 +284,7 @@ class CudaBackend final : public Backend {
     return static_cast<size_t>(weight.meta().padded_in * weight.meta().padded_out) * 4;
   }
   void Dequantize(glq_stream stream, const E8pWeight& weight, const Matrix& w, void* workspace) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     const CudaWeight& e = Of(weight);
     const e8p::LinearMeta& m = e.meta();
     cudaStream_t s = Native(stream);
@@ -293,19 +299,19 @@ class CudaBackend final : public Backend {
   }
 
   void PackE8p(glq_stream stream, const uint16_t* codes, int64_t rows, int64_t cols, uint64_t* packed) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     kernels::LaunchPack(codes, rows, cols, packed, Native(stream));
     Finish(stream);
   }
   void UnpackE8p(glq_stream stream, const uint64_t* packed, int64_t rows, int64_t cols, uint16_t* codes) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     kernels::LaunchUnpack(packed, rows, cols, codes, Native(stream));
     Finish(stream);
   }
 
   size_t GemvBf16Workspace(int64_t, int64_t, int64_t) override { return 0; }
   void GemvBf16(glq_stream stream, const Matrix& weight, const Matrix& x, const Matrix& y, void*) override {
-    const ScopedDevice device(traits_.index);
+    const ScopedDevice device(UsableDevice());
     if (weight.rows == 0) return;
     const kernels::GemvBf16Params p{static_cast<const uint16_t*>(weight.data),
                                     static_cast<const uint16_t*>(x.data),
@@ -350,6 +356,12 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  // For every call: kernels that were queued after a reset would find other things where the weights were.
+  int UsableDevice() const {
+    memory_.CheckNotLost();
+    return traits_.index;
+  }
+
   kernels::GemvBf16Device DenseDevice() const {
     return {traits_.multiprocessors, traits_.max_shared_bytes, traits_.clusters};
   }
@@ -400,13 +412,13 @@ class CudaBackend final : public Backend {
   Memory& memory_;
   const uint32_t flags_;
   const DeviceTraits traits_;
-  const std::unique_ptr<const CublasLt> cublaslt_;
+  std::unique_ptr<const CublasLt> cublaslt_;
   InputTransforms transforms_;
   std::unique_ptr<FusedLinearRunner> linear_;
 };
 
 void CudaBackend::Copy(glq_stream stream, const glq_view& source, const glq_view& destination) {
-  const ScopedDevice device(traits_.index);
+  const ScopedDevice device(UsableDevice());
   cudaStream_t s = Native(stream);
   const int bytes = ElementBytes(source.dtype);
   // Both as four dimensions, innermost last.

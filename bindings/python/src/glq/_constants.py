@@ -83,7 +83,7 @@ GLQ_E_CUDA: Final = 404
 GLQ_E_CUBLAS: Final = 405
 """A cuBLASLt call failed; see glq_error_info::native_code."""
 GLQ_E_DEVICE_LOST: Final = 406
-"""The CUDA context is unusable after an earlier fault."""
+"""The CUDA context is unusable after an earlier fault or a reset."""
 GLQ_E_INTERNAL: Final = 500
 """A defect of the library. Please report it."""
 GLQ_E_CANCELLED: Final = 501

@@ -80,7 +80,7 @@ pub const GLQ_E_LIBRARY_NOT_FOUND: glq_status_code = 403;
 pub const GLQ_E_CUDA: glq_status_code = 404;
 ///A cuBLASLt call failed; see glq_error_info::native_code.
 pub const GLQ_E_CUBLAS: glq_status_code = 405;
-///The CUDA context is unusable after an earlier fault.
+///The CUDA context is unusable after an earlier fault or a reset.
 pub const GLQ_E_DEVICE_LOST: glq_status_code = 406;
 ///A defect of the library. Please report it.
 pub const GLQ_E_INTERNAL: glq_status_code = 500;
@@ -482,7 +482,7 @@ pub type glq_alloc_fn = ::core::option::Option<
         memory_kind: i32,
     ) -> *mut ::core::ffi::c_void,
 >;
-/**Frees what the matching glq_alloc_fn returned. Called with the context's device current.
+/**Frees what the matching glq_alloc_fn returned. Called with the context's device current, unless that was reset.
 * `user`: The allocator's `user`.
 * `ptr`: The memory.
 * `bytes`: The size it was allocated with.

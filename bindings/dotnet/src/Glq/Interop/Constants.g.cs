@@ -91,7 +91,7 @@ namespace Glq.Interop
         public const int GLQ_E_CUDA = 404;
         /// <summary>A cuBLASLt call failed; see glq_error_info::native_code.</summary>
         public const int GLQ_E_CUBLAS = 405;
-        /// <summary>The CUDA context is unusable after an earlier fault.</summary>
+        /// <summary>The CUDA context is unusable after an earlier fault or a reset.</summary>
         public const int GLQ_E_DEVICE_LOST = 406;
         /// <summary>A defect of the library. Please report it.</summary>
         public const int GLQ_E_INTERNAL = 500;

@@ -68,7 +68,7 @@ namespace Glq
         Cuda = 404,
         /// <summary>A cuBLASLt call failed; see glq_error_info::native_code.</summary>
         Cublas = 405,
-        /// <summary>The CUDA context is unusable after an earlier fault.</summary>
+        /// <summary>The CUDA context is unusable after an earlier fault or a reset.</summary>
         DeviceLost = 406,
         /// <summary>A defect of the library. Please report it.</summary>
         Internal = 500,

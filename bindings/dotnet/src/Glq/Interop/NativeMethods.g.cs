@@ -2065,7 +2065,8 @@ namespace Glq.Interop
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     public unsafe delegate void* glq_alloc_fn(void* user, UIntPtr bytes, UIntPtr alignment, int memory_kind);
 
-    /// <summary>Frees what the matching glq_alloc_fn returned. Called with the context's device current.</summary>
+    /// <summary>Frees what the matching glq_alloc_fn returned. Called with the context's device current, unless that
+    /// was reset.</summary>
     /// <param name="user">The allocator's <c>user</c>.</param>
     /// <param name="ptr">The memory.</param>
     /// <param name="bytes">The size it was allocated with.</param>
