@@ -1,11 +1,14 @@
 // The part of the CUDA runtime that the library and its GPU tests use, for one GPU that is the CPU (emulator.h).
-// Streams are in order and done at once; memory is the host's.
+// Streams are in order and done at once; memory is the host's. A reset ends all memory that was allocated.
 #include <cuda.h>
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <vector>
 
 #include "emulator.h"
@@ -23,6 +26,16 @@ constexpr int kArchitecture = GLQ_EMULATED_ARCHITECTURE;
 constexpr int kSharedBytes = kArchitecture == 90 ? 232448 : kArchitecture == 80 ? 166912 : 101376;
 
 CUctx_st g_primary;
+// The number of the primary context; 0 where there is none.
+std::atomic<unsigned long long> g_number{0};
+std::atomic<unsigned long long> g_last_number{0};
+void UsePrimaryContext() {
+  unsigned long long none = 0;
+  if (g_number == 0) g_number.compare_exchange_strong(none, ++g_last_number);
+}
+// Never destroyed, as below.
+std::mutex& g_blocks_mutex = *new std::mutex;
+std::set<void*>& g_blocks = *new std::set<void*>;
 // The last one is current. Never destroyed: a context may be destroyed by an exit handler, after the thread's
 // variables.
 thread_local std::vector<CUcontext>& t_contexts = *new std::vector<CUcontext>;
@@ -81,12 +94,26 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
 }
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {
+  UsePrimaryContext();
   *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (*p == nullptr) return cudaErrorMemoryAllocation;
   std::memset(*p, 0xA5, bytes);
-  return cudaSuccess;
+  const std::lock_guard lock(g_blocks_mutex);
+  return g_blocks.insert(*p), cudaSuccess;
 }
-cudaError_t cudaFree(void* p) { return std::free(p), cudaSuccess; }
+cudaError_t cudaFree(void* p) {
+  if (p == nullptr) return cudaSuccess;
+  UsePrimaryContext();
+  const std::lock_guard lock(g_blocks_mutex);
+  if (g_blocks.erase(p) == 0) return cudaErrorInvalidValue;
+  return std::free(p), cudaSuccess;
+}
+cudaError_t cudaDeviceReset() {
+  const std::lock_guard lock(g_blocks_mutex);
+  for (void* p : g_blocks) std::free(p);
+  g_blocks.clear();
+  return g_number = 0, cudaSuccess;
+}
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
   return std::memmove(to, from, bytes), cudaSuccess;
 }
@@ -99,11 +126,12 @@ cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  UsePrimaryContext();
   return *stream = reinterpret_cast<cudaStream_t>(std::malloc(1)), cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { return std::free(stream), cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() { return UsePrimaryContext(), cudaSuccess; }
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
   return *status = cudaStreamCaptureStatusNone, cudaSuccess;
 }
@@ -148,7 +176,14 @@ CUresult cuDeviceGet(CUdevice* device, int index) {
   if (index != 0) return CUDA_ERROR_INVALID_DEVICE;
   return *device = 0, CUDA_SUCCESS;
 }
-CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) { return *context = &g_primary, CUDA_SUCCESS; }
+CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
+  UsePrimaryContext();
+  return *context = &g_primary, CUDA_SUCCESS;
+}
+CUresult cuDevicePrimaryCtxGetState(CUdevice, unsigned* flags, int* active) {
+  return *flags = 0, *active = g_number != 0, CUDA_SUCCESS;
+}
+CUresult cuCtxGetId(CUcontext, unsigned long long* id) { return *id = g_number, CUDA_SUCCESS; }
 
 #if CUDART_VERSION >= 12050
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
@@ -165,7 +200,9 @@ cudaError_t cudaGetDriverEntryPoint(const char* name, void** function, unsigned 
                    {"cuCtxPushCurrent", reinterpret_cast<void*>(&cuCtxPushCurrent)},
                    {"cuCtxPopCurrent", reinterpret_cast<void*>(&cuCtxPopCurrent)},
                    {"cuDeviceGet", reinterpret_cast<void*>(&cuDeviceGet)},
-                   {"cuDevicePrimaryCtxRetain", reinterpret_cast<void*>(&cuDevicePrimaryCtxRetain)}};
+                   {"cuDevicePrimaryCtxRetain", reinterpret_cast<void*>(&cuDevicePrimaryCtxRetain)},
+                   {"cuDevicePrimaryCtxGetState", reinterpret_cast<void*>(&cuDevicePrimaryCtxGetState)},
+                   {"cuCtxGetId", reinterpret_cast<void*>(&cuCtxGetId)}};
   *function = nullptr;
   for (const auto& known : functions) {
     if (std::strcmp(known.name, name) == 0) *function = known.function;

@@ -256,13 +256,6 @@ TEST_F(GpuTwoDevices, Threads) {
   for (const std::string& text : wrong) EXPECT_EQ(text, "");
 }
 
-bool HasPrimaryContext(int device) {
-  unsigned flags = 0;
-  int active = -1;
-  EXPECT_EQ(DriverFunction<int(int, unsigned*, int*)>("cuDevicePrimaryCtxGetState")(device, &flags, &active), 0);
-  return active != 0;
-}
-
 // In a process of its own (see below). The thread that calls the library has nothing current, which to the CUDA runtime
 // is device 0: going back to that with cudaSetDevice would make a context on it. So would any call of the runtime on
 // this thread, hence the other thread for the stream.

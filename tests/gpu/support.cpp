@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <sstream>
 #include <thread>
 
@@ -17,6 +18,9 @@ extern char** environ;
 
 namespace glq::gpu {
 namespace {
+
+std::mutex g_stream_mutex;
+cudaStream_t g_stream = nullptr;
 
 std::string LastError() {
   glq_error_info info = GLQ_ERROR_INFO_INIT;
@@ -93,12 +97,16 @@ glq_context* GpuContext() {
 }
 
 cudaStream_t GpuStream() {
-  static const cudaStream_t stream = [] {
-    cudaStream_t s = nullptr;
-    Require(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    return s;
-  }();
-  return stream;
+  const std::lock_guard lock(g_stream_mutex);
+  if (g_stream == nullptr)
+    Require(cudaStreamCreateWithFlags(&g_stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return g_stream;
+}
+
+void ResetGpu() {
+  const std::lock_guard lock(g_stream_mutex);
+  Require(cudaDeviceReset(), "cudaDeviceReset");
+  g_stream = nullptr;
 }
 
 void Settle() { Require(glq_context_synchronize(GpuContext(), GpuStream()), "glq_context_synchronize"); }
@@ -116,6 +124,13 @@ void* CurrentContext() {
   void* context = nullptr;
   EXPECT_EQ(get(&context), 0);
   return context;
+}
+
+bool HasPrimaryContext(int device) {
+  unsigned flags = 0;
+  int active = -1;
+  EXPECT_EQ(DriverFunction<int(int, unsigned*, int*)>("cuDevicePrimaryCtxGetState")(device, &flags, &active), 0);
+  return active != 0;
 }
 
 pid_t StartAlone(const char* test) {

@@ -48,6 +48,10 @@ glq_context* CpuContext();
 glq_context* GpuContext();
 cudaStream_t GpuStream();
 
+// cudaDeviceReset(): ends what the program has on the GPU. GpuStream() is a new one afterwards; GpuContext() stays
+// lost.
+void ResetGpu();
+
 // Waits for the stream, and lets the library free what destroyed tensors held.
 void Settle();
 
@@ -61,6 +65,7 @@ Function* DriverFunction(const char* name) {
   return reinterpret_cast<Function*>(FindInDriver(name));
 }
 void* CurrentContext();  // the driver's, of this thread
+bool HasPrimaryContext(int device);
 
 // Starts a disabled case of this program in a process of its own, to be waited for.
 pid_t StartAlone(const char* test);
