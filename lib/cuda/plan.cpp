@@ -265,16 +265,22 @@ bool CanExpandF16(const e8p::LinearMeta& meta) {
   return std::abs(F16Exponent(meta)) <= 60;
 }
 
-// Whether the stages of a weight add up in fp16 (kernels/e8p/gemm_halves.cu).
-bool CanAddHalves(const e8p::LinearMeta& meta) {
+// Whether there is a kernel that adds up the stages of a weight in fp16 (kernels/e8p/gemm_halves.cu).
+bool HasHalvesKernel(const e8p::LinearMeta& meta) {
   uint32_t e81b_mask = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) {
     if (meta.stages[s].codebook == e8p::Codebook::kE81B) e81b_mask |= 1u << s;
-    if (s == 0) continue;
+  }
+  return kernels::HasHalvesKernel(static_cast<int>(meta.stages.size()), e81b_mask);
+}
+
+// Whether fp16 can hold what they are multiplied by, and the sums.
+bool RatiosFitF16(const e8p::LinearMeta& meta) {
+  for (size_t s = 1; s < meta.stages.size(); ++s) {
     const double ratio = std::abs(StageFactor(meta.stages[s]) / StageFactor(meta.stages[s - 1]));
     if (!(ratio >= 0x1p-14 && ratio <= 16)) return false;
   }
-  return kernels::HasHalvesKernel(static_cast<int>(meta.stages.size()), e81b_mask);
+  return true;
 }
 
 struct HalvesChoice {
@@ -339,7 +345,7 @@ GemmPlan PlanGemm(const DeviceTraits& device, int64_t units, int tiles, int64_t 
 
 bool CanDecodeHalves(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count) {
   return TakesWgmma(device, metas[0]->padded_in) &&
-         std::all_of(metas, metas + count, [](const auto* m) { return CanAddHalves(*m); });
+         std::all_of(metas, metas + count, [](const auto* m) { return HasHalvesKernel(*m); });
 }
 
 // Which of the two fp16 products: the one that decodes needs far less workspace, and no library.
@@ -435,6 +441,9 @@ int F16Exponent(const e8p::LinearMeta& meta) {
 
 int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product) {
   const bool can_decode = CanDecodeHalves(device, metas, count);
+  // Exact then, not expanded: what workspace a call needs must not depend on scales.
+  if (can_decode && !std::all_of(metas, metas + count, [](const auto* m) { return RatiosFitF16(*m); }))
+    return kNeverF16;
   if ((!library_product && !can_decode) ||
       !std::all_of(metas, metas + count, [](const auto* m) { return CanExpandF16(*m); })) {
     return kNeverF16;

@@ -304,10 +304,15 @@ TEST(GpuF16, GroupSmoke) {
 // Where the mode is not taken it is the exact one to the byte: one stage, few tokens, scales that fp16 cannot follow.
 TEST(GpuF16, ElsewhereExactSmoke) {
   LinearSpec spec = SmallestF16(GpuContext(), 8, kTokens).value();
-  const auto check = [](const LinearSpec& s, int64_t tokens) {
-    SCOPED_TRACE(s.Text());
+  // `ratio`: of the second stage's scale to the first one's, or 0 for what it is.
+  const auto check = [](const LinearSpec& s, int64_t tokens, double ratio = 0) {
+    SCOPED_TRACE(s.Text() + ", ratio " + std::to_string(ratio));
     const HostLinear linear(s);
-    const Pair pair(linear);
+    glq_e8p_desc desc = linear.desc();
+    std::vector<glq_e8p_stage> stages(desc.stages, desc.stages + desc.num_stages);
+    if (ratio != 0) stages[1].cum_inv_scale = ratio;
+    desc.stages = stages.data();
+    const Pair pair(MakeWeight(CpuContext(), desc), MakeWeight(GpuContext(), desc, GpuStream()));
     ASSERT_FALSE(TakesF16(GpuContext(), pair.gpu.get(), tokens));
     Image x(GLQ_DTYPE_F16, tokens, s.in), y(GLQ_DTYPE_F32, tokens, s.out), got = Like(y);
     x.FillNormal(3);
@@ -322,6 +327,9 @@ TEST(GpuF16, ElsewhereExactSmoke) {
   spec.weight_scale = 1e-30;
   check(spec, kTokens);
   check({.out = 4096, .in = 64, .bits = 2}, 40);
+  spec.weight_scale = LinearSpec().weight_scale;
+  if (Expands(GpuContext(), MakeWeight(GpuContext(), HostLinear(spec).desc(), GpuStream()).get(), kTokens)) return;
+  for (const double ratio : {17.0, -20.0, 0x1p-15}) check(spec, kTokens, ratio);  // for the product that decodes
 }
 
 // Where the product decodes the weight, as on Hopper, it needs no library: the same bytes without it.

@@ -16,7 +16,7 @@ pub enum MathMode {
     /// The exact contract: the same bytes on every device and for every batch size.
     #[default]
     Exact,
-    /// May expand the weight to FP16 for large batches: the same bytes in every run on one device, close to the exact ones.
+    /// May use an FP16 product for large batches: the same bytes in every run on one device, close to the exact ones.
     Fp16Expanded,
 }
 
