@@ -1,8 +1,7 @@
 // The fp16 product of GLQ_MATH_FP16_EXPANDED on Hopper: all stages of a weight decoded into one fp16 operand in
 // registers, activations in shared memory, warpgroup MMAs. The weight is never written anywhere.
 //
-//   block = 2 consumer warpgroups (128 rows of one weight) and one that copies; kTokens tokens; one split
-//   of k
+//   block = 2 consumer warpgroups (128 rows of one weight) and one that copies; kTokens tokens; one split of k
 //
 //              k ->    unit (128 columns)      next unit ...
 //   warp 0, 16 rows    [8 or 16 bytes a lane and stage]    from global memory, a unit ahead
