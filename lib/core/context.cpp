@@ -113,8 +113,12 @@ glq_context::glq_context(const glq_context_desc& desc) : device_(glq::CheckedDev
   const glq_allocator allocator = desc.allocator ? *desc.allocator
                                   : on_cuda      ? cuda::DefaultAllocator(device_.index)
                                                  : HostAllocator();
-  memory_ = std::make_unique<Memory>(allocator, desc.allocator == nullptr, on_cuda ? device_.index : -1);
   parallel_ = MakeParallel(desc);
+  if (on_cuda) {
+    glq_device_info info{};
+    cuda::FillDeviceInfo(device_.index, &info);  // throws where there is no such device
+  }
+  memory_ = std::make_unique<Memory>(allocator, desc.allocator == nullptr, on_cuda ? device_.index : -1);
   if (on_cuda) {
     const char* library = desc.cublaslt_library ? desc.cublaslt_library : CublasLtFromEnvironment();
     backend_ = cuda::MakeBackend(device_.index, *memory_, flags_, library);

@@ -97,7 +97,9 @@ class Driver {
     const CUcontext kept = primary_[static_cast<size_t>(device)].load(std::memory_order_acquire);
     if (active == 0 || kept == nullptr) return kNone;
     unsigned long long id = 0;
-    if (get_id_(kept, &id) != CUDA_SUCCESS) return kNotSaid;
+    const CUresult result = get_id_(kept, &id);
+    if (result == CUDA_ERROR_INVALID_CONTEXT || result == CUDA_ERROR_CONTEXT_IS_DESTROYED) return kNone;
+    if (result != CUDA_SUCCESS) return kNotSaid;
     *number = id;
     return kThere;
   }

@@ -473,8 +473,6 @@ void CudaBackend::Copy(glq_stream stream, const glq_view& source, const glq_view
 }  // namespace
 
 std::unique_ptr<Backend> MakeBackend(int device, Memory& memory, uint32_t flags, const char* cublaslt_library) {
-  glq_device_info info{};
-  FillDeviceInfo(device, &info);  // throws where there is no such device
   return std::make_unique<CudaBackend>(device, memory, flags, cublaslt_library);
 }
 

@@ -362,7 +362,7 @@ void FusedLinearRunner::MultiplyGemv(const ProductPlan& plan, const CudaWeight* 
 }
 
 void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
-                                 void* workspace, int32_t math_mode, bool transform, bool first_slice,
+                                 void* workspace, int32_t math_mode, bool transform, std::optional<Path>& expanded,
                                  cudaStream_t stream) const {
   const e8p::LinearMeta* metas[kMaxGroup];
   for (int i = 0; i < count; ++i) metas[i] = &weights[i]->meta();
@@ -401,12 +401,14 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
   } else if (plan.path == Path::kHalves) {
     MultiplyHalves(weights, count, layout, tokens, stream);
   } else if (plan.path == Path::kExpandF16) {
-    // One weight stays expanded from slice to slice.
-    MultiplyF16(weights, count, layout, tokens, first_slice || count > 1, stream);
+    MultiplyF16(weights, count, layout, tokens, expanded != plan.path, stream);
   } else {
-    // One weight of one stage stays expanded from slice to slice.
-    Multiply(plan, weights, count, layout, tokens, first_slice || count > 1 || metas[0]->stages.size() > 1, stream);
+    Multiply(plan, weights, count, layout, tokens, expanded != plan.path, stream);
   }
+  // One weight stays expanded from slice to slice: all stages as fp16, or the only one as int8.
+  const bool stays =
+      count == 1 && (plan.path == Path::kExpandF16 || (plan.path == Path::kExpand && metas[0]->stages.size() == 1));
+  expanded = stays ? std::optional(plan.path) : std::nullopt;
 
   kernels::RhtOutputGroup group{};
   int32_t* z = layout.z;
@@ -443,10 +445,11 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
 void FusedLinearRunner::RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y,
                                   void* workspace, int32_t math_mode, bool transform, cudaStream_t stream) const {
   Matrix part[kMaxGroup];
+  std::optional<Path> expanded;
   for (int64_t first = 0; first < x.rows; first += kSliceTokens) {
     const int64_t n = std::min(kSliceTokens, x.rows - first);
     for (int i = 0; i < count; ++i) part[i] = Rows(y[i], first, n);
-    RunSlice(weights, count, Rows(x, first, n), part, workspace, math_mode, transform, first == 0, stream);
+    RunSlice(weights, count, Rows(x, first, n), part, workspace, math_mode, transform, expanded, stream);
   }
 }
 

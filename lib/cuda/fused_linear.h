@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <optional>
 #include <string>
 
 #include "core/backend.h"
@@ -61,9 +62,10 @@ class FusedLinearRunner {
   // Whether the mode and the number of tokens ask for the fp16 product.
   bool TakesF16(const e8p::LinearMeta* const* metas, int count, int64_t tokens, int32_t math_mode) const;
 
-  // One slice of weights that share the transform. `transform`: false for Matmul.
+  // One slice of weights that share the transform. `transform`: false for Matmul. `expanded`: the path by which the
+  // workspace has the only weight expanded, before and after; slices differ in their paths.
   void RunSlice(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
-                int32_t math_mode, bool transform, bool first_slice, cudaStream_t stream) const;
+                int32_t math_mode, bool transform, std::optional<Path>& expanded, cudaStream_t stream) const;
   void RunSlices(const CudaWeight* const* weights, int count, const Matrix& x, const Matrix* y, void* workspace,
                  int32_t math_mode, bool transform, cudaStream_t stream) const;
   void MultiplyWgmma(const ProductPlan& plan, const CudaWeight* const* weights, int count, const Layout& layout,

@@ -440,6 +440,8 @@ int F16Exponent(const e8p::LinearMeta& meta) {
 }
 
 int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* metas, int count, bool library_product) {
+  // With one stage the exact product is as fast.
+  if (std::all_of(metas, metas + count, [](const auto* m) { return m->stages.size() == 1; })) return kNeverF16;
   const bool can_decode = CanDecodeHalves(device, metas, count);
   // Exact then, not expanded: what workspace a call needs must not depend on scales.
   if (can_decode && !std::all_of(metas, metas + count, [](const auto* m) { return RatiosFitF16(*m); }))
@@ -449,9 +451,7 @@ int64_t F16Tokens(const DeviceTraits& device, const e8p::LinearMeta* const* meta
     return kNeverF16;
   }
   if (!TakesWgmma(device, metas[0]->padded_in)) {
-    // One fp16 product takes about the time of the int8 product of one stage and its two digits.
-    const bool stages = std::any_of(metas, metas + count, [](const auto* m) { return m->stages.size() > 1; });
-    return stages ? kExpandTokens : kNeverF16;
+    return kExpandTokens;  // it takes about the time of the int8 product of one stage and its two digits
   }
   const int64_t units = CeilDiv(metas[0]->padded_in, kernels::kUnitCols);
   for (const int64_t tokens : kF16Steps) {

@@ -140,6 +140,26 @@ TEST(GpuF16, SlicesSmoke) {
   for (const int64_t tokens : {2048 + 2048, 2048 + 3}) CheckNear(SmallestF16(GpuContext(), 8, 2048).value(), tokens);
 }
 
+// Slices choose for themselves whether to expand: the last one may have to where the first ones did not.
+TEST(GpuF16, LastSliceExpandsSmoke) {
+  constexpr int64_t kSlice = 2048;
+  constexpr int64_t kShapes[][2] = {{256, 512}, {512, 512}, {1024, 512}, {1536, 1024}, {4096, 4096}};
+  for (const int bits : {4, 6, 8}) {
+    for (const auto& [out, in] : kShapes) {
+      const LinearSpec spec{.out = out, .in = in, .bits = bits};
+      const HostLinear linear(spec);
+      const Tensor weight = MakeWeight(GpuContext(), linear.desc(), GpuStream());
+      if (!TakesF16(GpuContext(), weight.get(), kSlice) || Expands(GpuContext(), weight.get(), kSlice)) continue;
+      for (int64_t rest = 256; rest < kSlice; rest += 256) {
+        if (!Expands(GpuContext(), weight.get(), rest)) continue;
+        CheckNear(spec, kSlice + rest, {.x = GLQ_DTYPE_BF16});
+        return;
+      }
+    }
+  }
+  GTEST_SKIP() << "no such shape here";
+}
+
 // NaN exactly where the exact mode has it, zero rows equal, neighbours untouched.
 TEST(GpuF16, SpecialRowsSmoke) {
   constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
