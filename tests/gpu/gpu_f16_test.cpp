@@ -47,7 +47,7 @@ Image Like(const Image& m) {
                static_cast<int64_t>(m.data_offset() - 256) / SizeOf(m.dtype()));
 }
 
-// The largest error of a row relative to its norm; rows of zeros must be equal.
+// The largest error of a row relative to its norm, infinite where one is NaN; rows of zeros must be equal.
 double LargestRowError(const Image& expected, const Image& got) {
   double largest = 0;
   for (int64_t r = 0; r < expected.rows(); ++r) {
@@ -56,7 +56,10 @@ double LargestRowError(const Image& expected, const Image& got) {
       const double e = Value(expected, r, c), g = Value(got, r, c);
       error += (g - e) * (g - e), norm += e * e;
     }
-    if (error > 0 || norm > 0) largest = std::max(largest, std::sqrt(error / norm));
+    if (error == 0 && norm == 0) continue;
+    const double relative = std::sqrt(error / norm);
+    if (!std::isfinite(relative)) return std::numeric_limits<double>::infinity();
+    largest = std::max(largest, relative);
   }
   return largest;
 }
