@@ -53,21 +53,21 @@ __device__ __forceinline__ void Butterflies(float (&r)[kCount]) {
 // As above where only the first `inside` values lie in front of the row's end: a butterfly runs exactly if the aligned
 // group of 2 * bit values around it does. (With a row cut into the powers of two of its length, largest first, an
 // aligned group in front of the end lies inside one block, and one across the end in none.) Values behind the end are
-// zero and stay so.
-template <int kCount>
+// zero and stay so. One bit after the other by recursion: as three loops the compiler leaves some of 32 values rolled.
+template <int kBit = 1, int kCount>
 __device__ __forceinline__ void ButterfliesInside(float (&r)[kCount], int inside) {
+  if constexpr (kBit < kCount) {
 #pragma unroll
-  for (int bit = 1; bit < kCount; bit <<= 1) {
+    for (int group = 0; group < kCount; group += 2 * kBit) {
+      if (group + 2 * kBit > inside) continue;
 #pragma unroll
-    for (int group = 0; group < kCount; group += 2 * bit) {
-      if (group + 2 * bit > inside) continue;
-#pragma unroll
-      for (int j = group; j < group + bit; ++j) {
-        const float x = r[j], y = r[j | bit];
+      for (int j = group; j < group + kBit; ++j) {
+        const float x = r[j], y = r[j | kBit];
         r[j] = __fadd_rn(x, y);
-        r[j | bit] = __fsub_rn(x, y);
+        r[j | kBit] = __fsub_rn(x, y);
       }
     }
+    ButterfliesInside<2 * kBit>(r, inside);
   }
 }
 

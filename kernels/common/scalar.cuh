@@ -44,4 +44,16 @@ __device__ __forceinline__ void StoreScalar(void* p, Scalar type, int64_t i, flo
   }
 }
 
+// Two values that are no NaNs, the first one in the lower half.
+template <bool kBf16>
+__device__ __forceinline__ uint32_t PackHalves(float low, float high) {
+  if constexpr (kBf16) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const uint32_t*>(&pair);
+  } else {
+    const __half2 pair = __floats2half2_rn(low, high);
+    return *reinterpret_cast<const uint32_t*>(&pair);
+  }
+}
+
 }  // namespace glq

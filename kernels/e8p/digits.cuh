@@ -79,8 +79,8 @@ struct DigitWords {
 
 // Only for an ordinary row (kind 0): |v * factor| stays below 2^15, and adding 1.5 * 2^23 rounds it to an integer, ties
 // to even, in the low bits of the sum. 128 more, for the upper digit, is a second addition that rounds in the same way:
-// of floats, since the integer pipe has the permutations to do.
-__device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float factor) {
+// of floats, since the integer pipe has the permutations to do. `order` 0x1054: v has the upper four columns first.
+__device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float factor, uint32_t order = 0x5410) {
   uint32_t q[8], rounded[8];
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
@@ -91,9 +91,9 @@ __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float fact
   DigitWords w;
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    w.lo[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), 0x5410);
+    w.lo[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), order);
     w.hi[i] = __byte_perm(__byte_perm(rounded[i], rounded[i + 2], 0x0051),
-                          __byte_perm(rounded[i + 4], rounded[i + 6], 0x0051), 0x5410);
+                          __byte_perm(rounded[i + 4], rounded[i + 6], 0x0051), order);
   }
   return w;
 }

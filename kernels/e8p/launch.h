@@ -17,6 +17,8 @@ void LoadDecodeKernels();
 // These also allow the kernels shared memory out of `max_shared_bytes`.
 void LoadRhtInputKernels(int max_shared_bytes);
 void LoadRhtOutputKernels(int max_shared_bytes);
+void LoadRhtManyInputKernels();
+void LoadRhtManyOutputKernels();
 void LoadGemvKernels(int max_shared_bytes);
 void LoadGemmKernels(int max_shared_bytes);
 void LoadExpandHalvesKernels(int max_shared_bytes);
@@ -37,10 +39,15 @@ constexpr int LargestBlockLog2(int64_t dim) {
 constexpr bool TransformsInBlocks(int log2, int64_t chunks) {
   return (log2 == 13 && chunks >= 256) || (log2 == 14 && chunks >= 448);
 }
-// Such a launch is short enough for latency to count: up to one and a half waves of the clusters' blocks on an H200.
-constexpr bool TransformsFew(int log2, int64_t chunks) { return log2 == 13 && chunks < 768; }
+// Very many rows: where their number counts more than the time that one takes (rht_many.cuh).
+constexpr bool TransformsMany(int log2, int64_t chunks) {
+  return (log2 == 12 && chunks >= 1536) || (log2 == 13 && chunks >= 768) || (log2 == 14 && chunks >= 2048);
+}
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream);
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared_bytes, cudaStream_t stream);
+// What these two pass on. log2: of the elements that a block transforms.
+void LaunchRhtManyInput(const RhtInputParams& p, int log2, bool dependent, cudaStream_t stream);
+void LaunchRhtManyOutput(const RhtOutputGroup& group, int log2, bool dependent, cudaStream_t stream);
 
 // Rows of any length and any block list, in place over an fp32 buffer in the workspace; see rht_large.cu.
 struct BlockList {

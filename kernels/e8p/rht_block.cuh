@@ -1,11 +1,10 @@
 // Many rows' Hadamard transforms, each by single thread blocks, shared by the input and the output side.
 //
-// With many tokens a multiprocessor is never idle, and what counts is instructions instead of latency: 16 elements a
-// thread and up to 16384 a block take two thirds of the time of the clusters of rht.cuh, since nothing crosses blocks.
-// Where they are fewer (TransformsFew), both count: the kernels then load what they can before their wait.
-// (Rows of 4096 need no cluster there and are faster with 8 elements a thread.)
-// A block of threads holds 2^n elements, n = 13 or 14, 2^n / 16 threads. Element bits of a thread's registers, passes
-// and their stages:
+// With many tokens a multiprocessor is hardly ever idle, and instructions count besides latency: 16 elements a thread
+// and up to 16384 a block take two thirds of the time of the clusters of rht.cuh, since nothing crosses blocks. (Rows
+// of 4096 need no cluster there and are faster with 8 elements a thread. Of very many rows: rht_many.cuh.) A block of
+// threads holds 2^n elements, n = 13 or 14, 2^n / 16 threads. Element bits of a thread's registers, passes and their
+// stages:
 //   pass 1: bits 0-2 and n-1,  stages 0-2      (two groups of 8 adjacent elements)
 //   pass 2: bits 3-6,          stages 3-6
 //   pass 3: bits 7-10,         stages 7-10
@@ -21,6 +20,8 @@
 namespace glq::kernels {
 
 inline constexpr int kBlockRegs = 16;
+// Blocks of 8192 have the registers to load SV or SU before their wait: the launches that take them are short.
+constexpr bool LoadsEarly(int log2) { return log2 == 13; }
 inline constexpr int kSegment = 2048;
 template <int kLog2>
 inline constexpr int kBlockThreads = (1 << kLog2) / kBlockRegs;

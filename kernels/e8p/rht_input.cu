@@ -190,12 +190,14 @@ __device__ __forceinline__ void StoreBlockRow(const RhtInputParams& p, int token
   }
 }
 
-// kParts (1 or 2) blocks of threads of 2^kLog2 elements for a row, which share its maximum. kFew: SV comes before the
-// wait, and the registers are there to hold it.
-template <int kLog2, int kParts, bool kFew>
-__global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
+// kParts (1 or 2) blocks of threads of 2^kLog2 elements for a row, which share its maximum. SV comes before the wait
+// where there are registers to hold it.
+template <int kLog2, int kParts>
+__global__ void __launch_bounds__(kBlockThreads<kLog2>,
+                                  512 * (LoadsEarly(kLog2) ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
     RhtInputBlockKernel(const __grid_constant__ RhtInputParams p) {
   constexpr int kBlockWarps = kBlockThreads<kLog2> / 32;
+  constexpr bool kEarly = LoadsEarly(kLog2);
   auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
   __shared__ uint32_t maxima[kParts * kBlockWarps];  // [block][warp]
   __shared__ uint64_t maxima_barrier;
@@ -226,7 +228,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBl
   const int base = part << kLog2;
   const auto piece_of = [&](int half) { return ((base + (half << (kLog2 - 1))) >> 3) + t; };  // 8 elements of the row
   [[maybe_unused]] SvPiece sv[2];
-  if constexpr (kFew) {
+  if constexpr (kEarly) {
     sv[0] = LoadSv(p.sv, p.dim, 0, piece_of(0));
     sv[1] = LoadSv(p.sv, p.dim, 0, piece_of(1));
     ptx::ComputeNow(row);
@@ -238,7 +240,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBl
   for (int half = 0; half < 2; ++half) {
     const int piece = piece_of(half);
     float values[kChunkRegs];
-    LoadRow({row, p.x_type, p.in_features, p.sv}, kFew ? sv[half] : LoadSv(p.sv, p.dim, 0, piece), 0, piece, values);
+    LoadRow({row, p.x_type, p.in_features, p.sv}, kEarly ? sv[half] : LoadSv(p.sv, p.dim, 0, piece), 0, piece, values);
 #pragma unroll
     for (int j = 0; j < kChunkRegs; ++j) r[8 * half + j] = values[j];
   }
@@ -311,9 +313,9 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>, 512 * (kFew ? 2 : kRowBl
   }
 }
 
-template <int kLog2, bool kFew>
+template <int kLog2>
 auto* BlockKernelOf(int parts) {
-  return parts == 1 ? RhtInputBlockKernel<kLog2, 1, kFew> : RhtInputBlockKernel<kLog2, 2, kFew>;
+  return parts == 1 ? RhtInputBlockKernel<kLog2, 1> : RhtInputBlockKernel<kLog2, 2>;
 }
 
 }  // namespace
@@ -327,8 +329,11 @@ int RhtClusterSize(int64_t dim) {
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream) {
   const int64_t chunks = (p.dim + kChunk - 1) / kChunk;
   const int log2 = std::max(12, LargestBlockLog2(p.dim));
+  if (!p.pretransformed && p.clear_count == 0 && TransformsMany(log2, p.tokens * chunks)) {
+    LaunchRhtManyInput(p, log2, dependent, stream);
+    return;
+  }
   const bool in_blocks = !p.pretransformed && TransformsInBlocks(log2, p.tokens * chunks);
-  const bool few = TransformsFew(log2, p.tokens * chunks);
   const int parts = static_cast<int>((p.dim + (int64_t{1} << log2) - 1) >> log2);  // one or two
   const int c = in_blocks ? parts : RhtClusterSize(p.dim), threads = in_blocks ? 1 << (log2 - 4) : kChunkThreads;
   // Blocks of their own clear: the row's would take longer for it than for the row.
@@ -337,14 +342,12 @@ void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_byte
   const int64_t clearing = std::min(kMaxClearing, (p.clear_count / 4 + each - 1) / each);
   const int64_t clusters = p.tokens + (clearing + c - 1) / c;
   size_t shared = in_blocks ? static_cast<size_t>(BlockBytes(log2)) : 0;
-  if (few || !in_blocks) shared = std::max(shared, SpreadBytes(clusters * c, c, dependent, max_shared_bytes));
+  if (LoadsEarly(log2) || !in_blocks)
+    shared = std::max(shared, SpreadBytes(clusters * c, c, dependent, max_shared_bytes));
   LaunchConfig config{dim3(static_cast<unsigned>(clusters * c)), dim3(static_cast<unsigned>(threads)), shared, c,
                       dependent};
   if (in_blocks) {
-    auto* kernel = log2 == 14 ? BlockKernelOf<14, false>(parts)
-                   : few      ? BlockKernelOf<13, true>(parts)
-                              : BlockKernelOf<13, false>(parts);
-    Launch("rht_input", kernel, config, stream, p);
+    Launch("rht_input", log2 == 14 ? BlockKernelOf<14>(parts) : BlockKernelOf<13>(parts), config, stream, p);
     return;
   }
   auto* kernel = c == 1   ? RhtInputKernel<1>
@@ -362,9 +365,8 @@ void LoadRhtInputKernels(int max_shared_bytes) {
   };
   load(MostSpreadBytes(max_shared_bytes), RhtInputKernel<1>, RhtInputKernel<2>, RhtInputKernel<4>, RhtInputKernel<8>);
   for (const int parts : {1, 2}) {
-    load(BlockBytes(13), BlockKernelOf<13, false>(parts));
-    load(BlockBytes(14), BlockKernelOf<14, false>(parts));
-    load(MostSpreadBytes(max_shared_bytes), BlockKernelOf<13, true>(parts));
+    load(MostSpreadBytes(max_shared_bytes), BlockKernelOf<13>(parts));
+    load(BlockBytes(14), BlockKernelOf<14>(parts));
   }
 }
 

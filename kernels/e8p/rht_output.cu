@@ -91,17 +91,6 @@ __device__ __forceinline__ void MultiplySu(float (&r)[kChunkRegs], const SuPiece
   }
 }
 
-template <bool kBf16>
-__device__ __forceinline__ uint32_t Pack(float low, float high) {
-  if constexpr (kBf16) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const uint32_t*>(&pair);
-  } else {
-    const __half2 pair = __floats2half2_rn(low, high);
-    return *reinterpret_cast<const uint32_t*>(&pair);
-  }
-}
-
 // Values without NaNs. kCluster > 1: every group of kWidth elements is aligned and inside the row, or behind its end.
 template <int kCluster, bool kBf16>
 __device__ __forceinline__ void StoreHalves(uint16_t* row, const RowPlace& at, int end, const float (&r)[kChunkRegs]) {
@@ -111,11 +100,12 @@ __device__ __forceinline__ void StoreHalves(uint16_t* row, const RowPlace& at, i
     const int i = ElementIndex<kCluster, false>(at, j);
     if (i >= end) continue;
     if constexpr (kW == 4) {
-      *reinterpret_cast<uint2*>(row + i) = make_uint2(Pack<kBf16>(r[j], r[j + 1]), Pack<kBf16>(r[j + 2], r[j + 3]));
+      *reinterpret_cast<uint2*>(row + i) =
+          make_uint2(PackHalves<kBf16>(r[j], r[j + 1]), PackHalves<kBf16>(r[j + 2], r[j + 3]));
     } else if constexpr (kW == 2) {
-      *reinterpret_cast<uint32_t*>(row + i) = Pack<kBf16>(r[j], r[j + 1]);
+      *reinterpret_cast<uint32_t*>(row + i) = PackHalves<kBf16>(r[j], r[j + 1]);
     } else {
-      row[i] = static_cast<uint16_t>(Pack<kBf16>(r[j], 0.0f));
+      row[i] = static_cast<uint16_t>(PackHalves<kBf16>(r[j], 0.0f));
     }
   }
 }
@@ -226,12 +216,12 @@ __device__ __forceinline__ void StoreBlockHalves(uint16_t* row, int first, int e
     const int offset = j / kW * kSegment;
     if (offset >= end - first) continue;
     if constexpr (kW == 2) {
-      *reinterpret_cast<uint32_t*>(to + offset) = Pack<kBf16>(r[j], r[j + 1]);
+      *reinterpret_cast<uint32_t*>(to + offset) = PackHalves<kBf16>(r[j], r[j + 1]);
     } else {
 #pragma unroll
       for (int m = 0; m < kW; m += 4) {
         *reinterpret_cast<uint2*>(to + offset + m) =
-            make_uint2(Pack<kBf16>(r[j + m], r[j + m + 1]), Pack<kBf16>(r[j + m + 2], r[j + m + 3]));
+            make_uint2(PackHalves<kBf16>(r[j + m], r[j + m + 1]), PackHalves<kBf16>(r[j + m + 2], r[j + m + 3]));
       }
     }
   }
@@ -250,11 +240,12 @@ __device__ __forceinline__ void LoadBlockSu(const uint16_t* su, int first, int d
   }
 }
 
-// One block of threads for 2^kLog2 elements. kFew: what does not depend on the predecessor comes before the wait, and
-// the registers are there to hold it.
-template <int kLog2, Source kSource, bool kFew>
+// One block of threads for 2^kLog2 elements. What does not depend on the predecessor comes before the wait where there
+// are registers to hold it.
+template <int kLog2, Source kSource>
 __global__ void __launch_bounds__(kBlockThreads<kLog2>,
-                                  512 * (kFew || kSource == Source::kSums ? 2 : kRowBlocks) / kBlockThreads<kLog2>)
+                                  512 * (LoadsEarly(kLog2) || kSource == Source::kSums ? 2 : kRowBlocks) /
+                                      kBlockThreads<kLog2>)
     RhtOutputBlockKernel(const __grid_constant__ RhtOutputGroup group) {
   auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
   ptx::LetSuccessorStart();
@@ -266,12 +257,13 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   constexpr int kW = kAdjacent<kLog2>;
   const int first = base + kW * t;
   [[maybe_unused]] uint32_t su[kBlockRegs / 2];
-  if constexpr (kFew) LoadBlockSu<kLog2>(p.su, first, dim, su);
+  constexpr bool kEarly = LoadsEarly(kLog2);
+  if constexpr (kEarly) LoadBlockSu<kLog2>(p.su, first, dim, su);
   const Scalar y_type = p.y_type;
   auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (y_type == Scalar::kF32 ? 4 : 2);
   const float* row_in = p.rows + token * p.rows_stride;
   const bool aligned_in = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
-  if constexpr (kFew) {
+  if constexpr (kEarly) {
     ptx::ComputeNow(row_in);
     ptx::ComputeNow(row_out);
   }
@@ -297,7 +289,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   BlockFwht<kLog2>(r, shared, base, dim, t);
 
   if (p.su != nullptr) {
-    if constexpr (!kFew) LoadBlockSu<kLog2>(p.su, first, dim, su);
+    if constexpr (!kEarly) LoadBlockSu<kLog2>(p.su, first, dim, su);
 #pragma unroll
     for (int j = 0; j < kBlockRegs; j += 2) {
       const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&su[j / 2]));
@@ -336,11 +328,11 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
 }
 
-template <int kLog2, bool kFew>
+template <int kLog2>
 auto* BlockKernelOf(Source source) {
-  return source == Source::kRows         ? RhtOutputBlockKernel<kLog2, Source::kRows, kFew>
-         : source == Source::kScaledRows ? RhtOutputBlockKernel<kLog2, Source::kScaledRows, kFew>
-                                         : RhtOutputBlockKernel<kLog2, Source::kSums, kFew>;
+  return source == Source::kRows         ? RhtOutputBlockKernel<kLog2, Source::kRows>
+         : source == Source::kScaledRows ? RhtOutputBlockKernel<kLog2, Source::kScaledRows>
+                                         : RhtOutputBlockKernel<kLog2, Source::kSums>;
 }
 
 template <int kCluster>
@@ -367,15 +359,17 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared
     if (item.stages > 0) source = Source::kSums;
   }
   const int64_t tokens = group.items[0].tokens;
+  if (source != Source::kSums && TransformsMany(log2, tokens * chunks)) {
+    LaunchRhtManyOutput(group, log2, dependent, stream);
+    return;
+  }
   const auto parts = static_cast<unsigned>((dim + (int64_t{1} << log2) - 1) >> log2);  // one or two
   if (TransformsInBlocks(log2, tokens * chunks)) {
     const dim3 grid(static_cast<unsigned>(tokens), static_cast<unsigned>(group.count), parts);
-    const bool few = TransformsFew(log2, tokens * chunks);
-    auto* kernel = log2 == 14 ? BlockKernelOf<14, false>(source)
-                   : few      ? BlockKernelOf<13, true>(source)
-                              : BlockKernelOf<13, false>(source);
+    auto* kernel = log2 == 14 ? BlockKernelOf<14>(source) : BlockKernelOf<13>(source);
     size_t shared = static_cast<size_t>(BlockBytes(log2));
-    if (few) shared = std::max(shared, SpreadBytes(int64_t{grid.x} * grid.y * grid.z, 1, dependent, max_shared_bytes));
+    if (LoadsEarly(log2))
+      shared = std::max(shared, SpreadBytes(int64_t{grid.x} * grid.y * grid.z, 1, dependent, max_shared_bytes));
     Launch("rht_output", kernel, {grid, dim3(1u << (log2 - 4)), shared, 1, dependent}, stream, group);
     return;
   }
@@ -398,9 +392,8 @@ void LoadRhtOutputKernels(int max_shared_bytes) {
   for (const Source source : {Source::kRows, Source::kScaledRows, Source::kSums}) {
     load(MostSpreadBytes(max_shared_bytes), KernelOf<1>(source), KernelOf<2>(source), KernelOf<4>(source),
          KernelOf<8>(source));
-    load(BlockBytes(13), BlockKernelOf<13, false>(source));
-    load(BlockBytes(14), BlockKernelOf<14, false>(source));
-    load(MostSpreadBytes(max_shared_bytes), BlockKernelOf<13, true>(source));
+    load(MostSpreadBytes(max_shared_bytes), BlockKernelOf<13>(source));
+    load(BlockBytes(14), BlockKernelOf<14>(source));
   }
 }
 

@@ -58,18 +58,41 @@ TEST(GpuLinear, ClustersSmoke) {
   CheckFused({.out = 8192 + 48, .in = 64, .bits = 3}, {2});
 }
 
-// So many rows that single blocks transform them, of 8192 and 16384 elements; of 8192 there are two kinds, one for
-// fewer rows.
+// So many rows that single blocks transform them, of 8192 and 16384 elements.
 TEST(GpuLinear, ManyRowsSmoke) {
   CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2}, {85, 90}, {.x = GLQ_DTYPE_F16, .y = GLQ_DTYPE_BF16});
   CheckFused({.out = 16, .in = 8192, .bits = 2}, {127, 128}, {.x = GLQ_DTYPE_BF16});
   CheckFused({.out = 8190 + 4096, .in = 64, .bits = 3, .bias = GLQ_DTYPE_F16}, {90}, {.y = GLQ_DTYPE_F16});
   CheckFused({.out = 8192, .in = 64, .bits = 2}, {127, 128}, {.y = GLQ_DTYPE_BF16});
   CheckFused({.out = 16, .in = 16384, .bits = 2}, {112});
-  CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2}, {260}, {.x = GLQ_DTYPE_BF16, .y = GLQ_DTYPE_BF16});
-  CheckFused({.out = 8190 + 4096, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F16}, {260}, {.y = GLQ_DTYPE_F16});
-  CheckFused({.out = 16, .in = 16384, .bits = 2}, {192});
   CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {155}, {.y = GLQ_DTYPE_BF16});
+}
+
+// Very many: another transform, of 4096, 8192 and 16384 elements a block. Rows of one block, of two, that end in the
+// second one's middle, of no multiple of 8, in all types and alignments.
+TEST(GpuLinear, VeryManyRowsSmoke) {
+  CheckFused({.out = 16, .in = 8192, .bits = 2}, {192}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2, .sv = Signs::kReal}, {256},
+             {.x = GLQ_DTYPE_F16, .y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 8192 + 1085, .bits = 2}, {256}, {.x = GLQ_DTYPE_F16});
+  CheckFused({.out = 8192, .in = 64, .bits = 3, .su = Signs::kReal}, {384}, {.y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 8190 + 4096, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F16}, {256}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 8192 + 16, .in = 64, .bits = 2}, {256}, {.y = GLQ_DTYPE_F16, .y_stride = 8215, .y_offset = 1});
+  CheckFused({.out = 100, .in = 200, .bits = 3, .bias = GLQ_DTYPE_F32}, {1536}, {.y = GLQ_DTYPE_F32});
+}
+
+TEST(GpuLinear, VeryManyRows) {
+  for (const glq_dtype type : kFloatTypes) {
+    CheckFused({.out = 4096, .in = 4096, .bits = 2}, {1536, 2047, 2049}, {.x = type, .y = type});
+    CheckFused({.out = 5000, .in = 6000, .bits = 3, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_BF16},
+               {1600}, {.x = type, .y = type});
+    CheckFused({.out = 8192 + 4096 + 16, .in = 8192 + 2048 + 64, .bits = 2}, {300}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 16384, .bits = 2}, {512}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 28672, .bits = 2, .sv = Signs::kReal}, {300}, {.x = type, .y = type});
+    CheckFused({.out = 28672, .in = 64, .bits = 2, .su = Signs::kReal}, {300}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 9001, .bits = 2}, {300},
+               {.x = type, .y = type, .x_stride = 9003, .y_stride = 67, .x_offset = 3, .y_offset = 1});
+  }
 }
 
 // One plain row of 4096 or 8192: the product transforms it itself. Other rows of these lengths do not go that way.

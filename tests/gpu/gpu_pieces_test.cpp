@@ -101,6 +101,16 @@ TEST(GpuPieces, Layouts) {
   CheckAllPieces({.out = 100, .in = 33000, .bits = 2}, {3}, 7, 3);
 }
 
+// So many rows that their transforms take single blocks; NaNs, infinities and tiny rows among them.
+TEST(GpuPieces, ManyRowsSmoke) { CheckAllPieces({.out = 8192 + 48, .in = 64, .bits = 2}, {256}); }
+
+TEST(GpuPieces, ManyRows) {
+  CheckAllPieces({.out = 4096, .in = 4096, .bits = 2}, {600, 1536});
+  CheckAllPieces({.out = 8192 + 2048, .in = 8192 + 4096 + 64, .bits = 2, .bias = GLQ_DTYPE_F32}, {128, 256, 300});
+  CheckAllPieces({.out = 96, .in = 20480, .bits = 2, .sv = Signs::kReal}, {128, 420}, 4, 4);
+  CheckAllPieces({.out = 20480, .in = 96, .bits = 2, .su = Signs::kReal}, {128, 420}, 1, 3);
+}
+
 TEST(GpuPieces, ThreeStepsAreTheWhole) {
   for (const LinearSpec& spec :
        {LinearSpec{.out = 100, .in = 200, .bits = 5, .bias = GLQ_DTYPE_BF16},
