@@ -210,6 +210,11 @@ __device__ __forceinline__ void PrefetchBulk(const void* p, uint32_t bytes) {
 }
 __device__ __forceinline__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
+// Nobody reads these 128 bytes again, aligned to as many: they need not go to memory.
+__device__ __forceinline__ void Discard128(void* p) {
+  asm volatile("discard.global.L2 [%0], 128;" ::"l"(p) : "memory");
+}
+
 __device__ __forceinline__ void CopyAsync16(uint32_t shared, const void* global, bool valid) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(valid ? 16 : 0));
 }

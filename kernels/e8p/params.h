@@ -159,8 +159,9 @@ struct RhtOutputParams {
   // ... or rows in fp32 (stages == 0), complete or still to be multiplied by their token's t.
   const float* rows;
   int64_t rows_stride;
-  TokenHeader* hint;  // whose row_came is cleared, or null
-  bool watched;       // the rows' product is still running: kRowNotThere where an element is to come
+  bool rows_end_here;  // nobody reads them again
+  TokenHeader* hint;   // whose row_came is cleared, or null
+  bool watched;        // the rows' product is still running: kRowNotThere where an element is to come
   bool scale_rows;
   int32_t tokens, dim;  // dim: padded_out
   int32_t out_features;

@@ -3,15 +3,16 @@
 // With so many rows a multiprocessor is never idle, and what counts is instructions and the traffic of shared memory,
 // not latency: 32 elements a thread are exchanged twice, where 16 (rht_block.cuh) and 8 (rht.cuh) are three times.
 //
-// A block of threads holds 2^n elements of a row, n = 12 to 14, 2^n / 32 threads, a warp for each segment of 1024. Element
-// bits of a thread's registers, passes and their stages:
+// A block of threads holds 2^n elements of a row, n = 12 to 14, 2^n / 32 threads, a warp for each segment of 1024.
+// Element bits of a thread's registers, passes and their stages:
 //   pass 1: bits 0-4                      stages 0-4     32 adjacent elements
 //   pass 2: bits 5-9                      stages 5-9     elements 32 apart in the warp's segment
 //   pass 3: bits 10..n-1 and the lowest   stages 10..n-1
 // A thread ends with W = 2^(15 - n) adjacent elements of every segment: register s * W + m is element 1024 s + W t + m.
 //
-// A row, and what it is multiplied by, comes by cp.async, in 16-byte pieces that are neighbours in memory: as loads of a thread's own elements they
-// would lie 64 or 128 bytes apart between lanes, and what the L1 takes for that bounds a kernel of this kind.
+// A row, and what it is multiplied by, comes by cp.async, in 16-byte pieces that are neighbours in memory: as loads of
+// a thread's own elements they would lie 64 or 128 bytes apart between lanes, and what the L1 takes for that bounds a
+// kernel of this kind.
 #pragma once
 
 #include <cstdint>

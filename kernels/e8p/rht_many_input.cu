@@ -1,7 +1,8 @@
 // The input side for very many rows: x -> u = x * SV -> v = B u -> integers (numerics: steps 1 to 4), or fp16.
 //
 //   before the wait   SV on its way into shared memory
-//   behind it         x into shared memory; x * SV, passes 1 and 2 | barrier | pass 3; its elements back, the largest |v| of
+//   behind it         x into shared memory; x * SV, passes 1 and 2 | barrier | pass 3; its elements back, the largest
+//   |v| of
 //                     every warp | barrier | integers of a thread's 32 columns
 //
 // See rht_many.cuh for the transform. A row of two parts is a cluster of two blocks, which share its maximum.
@@ -228,8 +229,7 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   }
   max_bits = 0;
 #pragma unroll
-  for (int i = 0; i < kParts * kWarps; i += 32)
-    max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kWarps)]);
+  for (int i = 0; i < kParts * kWarps; i += 32) max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kWarps)]);
   const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
   TokenHeader* header = p.headers + token;
   if (part == 0 && t == kThreads<kLog2> - 1) header->t = scale.t(), header->kind = scale.kind;

@@ -91,6 +91,10 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   __syncwarp();
   if (in_pieces) {
     LoadOwn(r, shared, at.t);
+    // The warp has its segment; what the L2 still holds of it need not be written to memory.
+    const int line = segment + 32 * at.lane();
+    if (p.rows_end_here && (reinterpret_cast<uintptr_t>(row_in) & 127) == 0 && line + 32 <= at.inside())
+      ptx::Discard128(const_cast<float*>(row_in) + line);
   } else {
 #pragma unroll
     for (int j = 0; j < kRegs; ++j) r[j] = kRegs * at.t + j < at.inside() ? row_in[kRegs * at.t + j] : 0.0f;

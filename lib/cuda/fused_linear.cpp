@@ -418,6 +418,7 @@ void FusedLinearRunner::RunSlice(const CudaWeight* const* weights, int count, co
     out.headers = layout.headers;
     out.rows = rows;
     out.rows_stride = metas[i]->padded_out;
+    out.rows_end_here = true;
     out.hint = hinted && i == 0 ? layout.headers : nullptr;
     out.watched = watched;
     out.scale_rows = plan.f16();

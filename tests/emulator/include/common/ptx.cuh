@@ -103,6 +103,7 @@ inline void PrefetchL2(const void*) {}
 inline void PrefetchBulk(const void*, uint32_t) {}
 inline void HaveNow(const void*, uint32_t) {}
 
+inline void Discard128(void* p) { std::memset(p, 0xDB, 128); }
 inline void CopyAsync16(uint32_t shared, const void* global, bool valid) {
   if (valid) {
     std::memcpy(emulator::Pointer(shared), global, 16);
