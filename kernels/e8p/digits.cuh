@@ -1,5 +1,5 @@
 // A transformed row to 16-bit integers in two balanced base-256 digits (numerics: steps 3 and 4), and where the
-// digits go (params.h); or to fp16.
+// digits go (params.h); or to fp16; or as it is.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -7,6 +7,8 @@
 #include <cstdint>
 
 #include "common/fwht.cuh"
+#include "common/ptx.cuh"
+#include "common/scalar.cuh"
 #include "e8p/params.h"
 
 namespace glq::kernels {
@@ -18,6 +20,15 @@ struct RowScale {
   // m / 32639: a division that only the one who stores it has to make.
   __device__ __forceinline__ float t() const { return kind == 0 ? __fdiv_rn(m, 32639.0f) : 0.0f; }
 };
+
+// Largest |v| of a thread's values as bits: NaN and infinity order above every finite value.
+template <int kCount>
+__device__ __forceinline__ uint32_t LargestBits(const float (&r)[kCount]) {
+  float m = fabsf(r[0]);
+#pragma unroll
+  for (int j = 1; j < kCount; ++j) m = ptx::MaxNan(m, fabsf(r[j]));
+  return __float_as_uint(m) & 0x7FFFFFFFu;
+}
 
 // From the largest |v| of the row as bits: NaN and infinity order above every finite value.
 __device__ __forceinline__ RowScale ScaleOfRow(uint32_t max_bits) {
@@ -176,6 +187,32 @@ __device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout,
       const int64_t to = DigitPiece(DigitLayout::kRows, tokens, dim, token, digit, k_tile, 0) + group * 8;
       *reinterpret_cast<uint2*>(digits + to) =
           make_uint2(__byte_perm(even_columns, odd_columns, 0x5140), __byte_perm(even_columns, odd_columns, 0x7362));
+    }
+  }
+}
+
+// v itself, for glq_rht_input: groups of kWidth (2, 4 or 8) adjacent elements, kStep apart, from element `first` on.
+// dim is a multiple of 16, so that a group is in front of the row's end or behind it.
+template <int kWidth, int kStep, int kCount>
+__device__ __forceinline__ void StoreGroups(const RhtInputParams& p, int token, int first, const float (&r)[kCount]) {
+  float* row = p.v + token * p.v_stride;
+  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (kWidth == 2 ? 7 : 15)) == 0;
+#pragma unroll
+  for (int j = 0; j < kCount; j += kWidth) {
+    const int i = first + j / kWidth * kStep;
+    if (i >= p.dim) continue;
+    float v[kWidth];
+#pragma unroll
+    for (int m = 0; m < kWidth; ++m) v[m] = ToF32Canonical(r[j + m]);
+    if (!aligned) {
+#pragma unroll
+      for (int m = 0; m < kWidth; ++m) row[i + m] = v[m];
+    } else if constexpr (kWidth == 2) {
+      *reinterpret_cast<float2*>(row + i) = make_float2(v[0], v[1]);
+    } else {
+#pragma unroll
+      for (int m = 0; m < kWidth; m += 4)
+        *reinterpret_cast<float4*>(row + i + m) = make_float4(v[m], v[m + 1], v[m + 2], v[m + 3]);
     }
   }
 }

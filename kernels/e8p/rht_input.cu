@@ -45,15 +45,6 @@ __device__ __forceinline__ void StoreRow(const RhtInputParams& p, const RowPlace
   }
 }
 
-// Largest |v| of a thread's values as bits: NaN and infinity order above every finite value.
-template <int kCount>
-__device__ __forceinline__ uint32_t LargestBits(const float (&r)[kCount]) {
-  float m = fabsf(r[0]);
-#pragma unroll
-  for (int j = 1; j < kCount; ++j) m = ptx::MaxNan(m, fabsf(r[j]));
-  return __float_as_uint(m) & 0x7FFFFFFFu;
-}
-
 // The values in the order of the block's columns, [chunk][column], 8 adjacent ones per thread afterwards. To slots that
 // only this thread has read.
 __device__ __forceinline__ void WriteColumns(float* pass, int t, const float (&r)[kChunkRegs]) {
@@ -164,32 +155,6 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   }
 }
 
-template <int kLog2>
-__device__ __forceinline__ void StoreBlockRow(const RhtInputParams& p, int token, int first,
-                                              const float (&r)[kBlockRegs]) {
-  constexpr int kW = kAdjacent<kLog2>;
-  float* row = p.v + token * p.v_stride;
-  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (kW == 2 ? 7 : 15)) == 0;
-#pragma unroll
-  for (int j = 0; j < kBlockRegs; j += kW) {
-    const int i = first + j / kW * kSegment;
-    if (i >= p.dim) continue;  // dim is a multiple of 16
-    float v[kW];
-#pragma unroll
-    for (int m = 0; m < kW; ++m) v[m] = ToF32Canonical(r[j + m]);
-    if (!aligned) {
-#pragma unroll
-      for (int m = 0; m < kW; ++m) row[i + m] = v[m];
-    } else if constexpr (kW == 2) {
-      *reinterpret_cast<float2*>(row + i) = make_float2(v[0], v[1]);
-    } else {
-#pragma unroll
-      for (int m = 0; m < kW; m += 4)
-        *reinterpret_cast<float4*>(row + i + m) = make_float4(v[m], v[m + 1], v[m + 2], v[m + 3]);
-    }
-  }
-}
-
 // kParts (1 or 2) blocks of threads of 2^kLog2 elements for a row, which share its maximum. SV comes before the wait
 // where there are registers to hold it.
 template <int kLog2, int kParts>
@@ -246,7 +211,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
   BlockFwht<kLog2>(r, shared, base, p.dim, t);
   if (p.v != nullptr) {
-    StoreBlockRow<kLog2>(p, token, base + kAdjacent<kLog2> * t, r);
+    StoreGroups<kAdjacent<kLog2>, kSegment>(p, token, base + kAdjacent<kLog2> * t, r);
     return;
   }
 

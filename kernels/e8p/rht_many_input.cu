@@ -48,31 +48,6 @@ __device__ __forceinline__ void LoadStaged(const void* x, const void* sv, int la
   }
 }
 
-// v itself, for glq_rht_input.
-template <int kLog2>
-__device__ __forceinline__ void StoreRow(const RhtInputParams& p, int token, int first, const float (&r)[kRegs]) {
-  constexpr int kW = kAdjacent<kLog2>;
-  float* row = p.v + token * p.v_stride;
-  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (kW == 2 ? 7 : 15)) == 0;
-#pragma unroll
-  for (int j = 0; j < kRegs; j += kW) {
-    const int i = first + j / kW * kSegment;
-    if (i >= p.dim) continue;  // dim is a multiple of 16
-    float v[kW];
-#pragma unroll
-    for (int m = 0; m < kW; ++m) v[m] = ToF32Canonical(r[j + m]);
-    if (!aligned) {
-#pragma unroll
-      for (int m = 0; m < kW; ++m) row[i + m] = v[m];
-    } else if constexpr (kW == 2) {
-      *reinterpret_cast<float2*>(row + i) = make_float2(v[0], v[1]);
-    } else {
-#pragma unroll
-      for (int m = 0; m < kW; m += 4) StoreFour(row + i + m, v + m);
-    }
-  }
-}
-
 // What a thread makes of 32 columns for warpgroup MMAs: groups b, b + 2, b + 4 and b + 6 (8 columns each) of a k tile,
 // b = t % 2, since they are neighbours in memory: every store is a piece of 16 bytes, and the two of a pair of threads
 // are 32 adjacent ones. Of its groups a thread with b = 1 reads the upper four columns first, which keeps banks apart:
@@ -149,14 +124,6 @@ class Strand {
   int first_;  // of the 8 pieces of 32 columns
 };
 
-// Largest |v| of a thread's values as bits: NaN and infinity order above every finite value.
-__device__ __forceinline__ uint32_t LargestBits(const float (&r)[kRegs]) {
-  float m = fabsf(r[0]);
-#pragma unroll
-  for (int j = 1; j < kRegs; ++j) m = ptx::MaxNan(m, fabsf(r[j]));
-  return __float_as_uint(m) & 0x7FFFFFFFu;
-}
-
 template <int kLog2, int kParts>
 __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / kThreads<kLog2>)
     RhtManyInputKernel(const __grid_constant__ RhtInputParams p) {
@@ -211,7 +178,7 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   LoadAdjacent<kLog2>(r, shared, t);
   LastPass<kLog2>(r, shared, at);
   if (p.v != nullptr) {
-    StoreRow<kLog2>(p, token, at.base + kAdjacent<kLog2> * t, r);
+    StoreGroups<kAdjacent<kLog2>, kSegment>(p, token, at.base + kAdjacent<kLog2> * t, r);
     return;
   }
 
