@@ -20,7 +20,7 @@
 namespace glq::kernels {
 
 inline constexpr int kBlockRegs = 16;
-// Blocks of 8192 have the registers to load SV or SU before their wait: the launches that take them are short.
+// Blocks of 8192 have the registers to load SV or SU before their wait: most launches that take them are short.
 constexpr bool LoadsEarly(int log2) { return log2 == 13; }
 inline constexpr int kSegment = 2048;
 template <int kLog2>

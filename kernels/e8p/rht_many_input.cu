@@ -142,7 +142,9 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
       p.x_type != Scalar::kF32 && ((reinterpret_cast<uintptr_t>(row) & 15) | (p.in_features % 8)) == 0;
   uint8_t* sv = p.sv == nullptr ? nullptr : Vector(shared, kLog2) + 2 * segment;
   PrepareScales<kLog2>(shared, at);
-  if (sv != nullptr && in_pieces) StageHalves(sv, p.sv + at.base + segment, at.inside() - segment, lane);
+  // Zeros from in_features on, not what SV has there: it may be anything, and the padding of u is 0.
+  const int left = p.in_features - at.base - segment;
+  if (sv != nullptr && in_pieces) StageHalves(sv, p.sv + at.base + segment, left, lane);
   const uint32_t barrier = ptx::SharedAddress(&maxima_barrier);
   if constexpr (kParts > 1) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -159,8 +161,7 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
 
   float r[kRegs];
   if (in_pieces) {
-    StageHalves(shared + segment, reinterpret_cast<const uint16_t*>(row) + at.base + segment,
-                p.in_features - at.base - segment, lane);
+    StageHalves(shared + segment, reinterpret_cast<const uint16_t*>(row) + at.base + segment, left, lane);
     ptx::CopyAsyncCommit();
     ptx::CopyAsyncWait<0>();
     __syncwarp();

@@ -111,6 +111,9 @@ TEST(GpuGroup, MixedStagesSmoke) {
             {1, 4, 8, 11});
 }
 
+// So many rows that single blocks transform them, of members whose rows are of different lengths.
+TEST(GpuGroup, ManyRowsSmoke) { CheckBoth({Spec(8192 + 48, 64, 2, 1, 5), Spec(100, 64, 2, 2, 5)}, {200}); }
+
 TEST(GpuGroup, EveryCount) {
   for (int count = 1; count <= GLQ_E8P_MAX_GROUP; ++count) {
     std::vector<LinearSpec> same, different, mixed;

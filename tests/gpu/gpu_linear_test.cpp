@@ -71,8 +71,10 @@ TEST(GpuLinear, ManyRowsSmoke) {
 // Very many: another transform, of 4096, 8192 and 16384 elements a block. Rows of one block, of two, that end in the
 // second one's middle, of no multiple of 8, in all types and alignments.
 TEST(GpuLinear, VeryManyRowsSmoke) {
-  CheckFused({.out = 16, .in = 8192, .bits = 2}, {192}, {.x = GLQ_DTYPE_BF16});
-  CheckFused({.out = 16, .in = 8192 + 1088, .bits = 2, .sv = Signs::kReal}, {256},
+  CheckFused({.out = 16, .in = 8192, .bits = 2}, {384}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 16384 + 4096, .bits = 2}, {410}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {410}, {.y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 8192 + 1080, .bits = 2, .sv = Signs::kReal}, {256},
              {.x = GLQ_DTYPE_F16, .y = GLQ_DTYPE_BF16});
   CheckFused({.out = 16, .in = 8192 + 1085, .bits = 2}, {256}, {.x = GLQ_DTYPE_F16});
   CheckFused({.out = 8192, .in = 64, .bits = 3, .su = Signs::kReal}, {384}, {.y = GLQ_DTYPE_BF16});
@@ -88,6 +90,7 @@ TEST(GpuLinear, VeryManyRows) {
                {1600}, {.x = type, .y = type});
     CheckFused({.out = 8192 + 4096 + 16, .in = 8192 + 2048 + 64, .bits = 2}, {300}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 16384, .bits = 2}, {512}, {.x = type, .y = type});
+    CheckFused({.out = 8192, .in = 8192, .bits = 2}, {384, 512}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 28672, .bits = 2, .sv = Signs::kReal}, {300}, {.x = type, .y = type});
     CheckFused({.out = 28672, .in = 64, .bits = 2, .su = Signs::kReal}, {300}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 9001, .bits = 2}, {300},

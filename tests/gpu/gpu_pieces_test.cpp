@@ -107,6 +107,7 @@ TEST(GpuPieces, ManyRowsSmoke) { CheckAllPieces({.out = 8192 + 48, .in = 64, .bi
 TEST(GpuPieces, ManyRows) {
   CheckAllPieces({.out = 4096, .in = 4096, .bits = 2}, {600, 1536});
   CheckAllPieces({.out = 8192 + 2048, .in = 8192 + 4096 + 64, .bits = 2, .bias = GLQ_DTYPE_F32}, {128, 256, 300});
+  CheckAllPieces({.out = 96, .in = 8192, .bits = 2, .padded_in = 8192 + 1024}, {256});
   CheckAllPieces({.out = 96, .in = 20480, .bits = 2, .sv = Signs::kReal}, {128, 420}, 4, 4);
   CheckAllPieces({.out = 20480, .in = 96, .bits = 2, .su = Signs::kReal}, {128, 420}, 1, 3);
 }

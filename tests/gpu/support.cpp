@@ -258,15 +258,17 @@ HostLinear::HostLinear(const LinearSpec& spec) : spec_(spec) {
     stage_descs_.push_back(stage);
     scale /= 3.45;
   }
-  const auto vector = [](std::vector<uint16_t>& values, Signs kind, int64_t n, uint64_t seed) {
+  // NaN for the padding, which nobody may look at.
+  const auto vector = [](std::vector<uint16_t>& values, Signs kind, int64_t features, int64_t padded, uint64_t seed) {
     Rng rng(seed);
-    for (int64_t i = 0; kind != Signs::kNone && i < n; ++i) {
+    for (int64_t i = 0; kind != Signs::kNone && i < padded; ++i) {
       const float sign = rng.Next() & 1 ? 1.0f : -1.0f;
-      values.push_back(ToHalf(kind == Signs::kReal ? sign + 0.25f * rng.Normal() : sign));
+      const float value = kind == Signs::kReal ? sign + 0.25f * rng.Normal() : sign;
+      values.push_back(i < features ? ToHalf(value) : uint16_t{0x7E00});
     }
   };
-  vector(sv, s.sv, s.padded_in, s.sv_seed != 0 ? s.sv_seed : s.seed ^ 0x55AA);
-  vector(su, s.su, s.padded_out, s.seed ^ 0xAA55);
+  vector(sv, s.sv, s.in, s.padded_in, s.sv_seed != 0 ? s.sv_seed : s.seed ^ 0x55AA);
+  vector(su, s.su, s.out, s.padded_out, s.seed ^ 0xAA55);
   desc_.in_features = s.in;
   desc_.out_features = s.out;
   desc_.padded_in = s.padded_in;
