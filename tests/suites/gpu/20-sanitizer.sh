@@ -28,24 +28,37 @@ sanitize() {
   return "$status"
 }
 
+# check TOOL PROGRAM : one of them, counted
+check() {
+  local status=0
+  echo "-- $1 $(basename "$2")"
+  if [[ $2 == *_two_devices_test ]] && (($(nvidia-smi -L | grep -c '^GPU') < 2)); then
+    echo "needs two GPUs: skipped"
+    count 0 0 1
+  elif [[ $2 == *_f16_test && $1 == initcheck && $(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0) != 9.0 ]]; then
+    echo "is about cuBLASLt here: skipped"
+    count 0 0 1
+  else
+    sanitize "$1" "$2" || status=$?
+    case $status in
+      0) count 1 0 ;;
+      77) count 0 0 1 ;;
+      *) count 0 1 ;;
+    esac
+  fi
+}
+
+# They wait for the GPU and for each other's output far more than they compute: as many at a time as half of the
+# processors, the slowest tool first. What each says is shown when all have ended.
 mkdir -p "$GLQ_BUILD/results"
-for tool in memcheck racecheck initcheck synccheck; do
+at_once=$((GLQ_JOBS > 1 ? GLQ_JOBS / 2 : 1))
+shown=()
+for tool in racecheck initcheck memcheck synccheck; do
   for program in "$GLQ_BUILD"/bin/gpu_*_test; do
-    echo "-- $tool $(basename "$program")"
-    if [[ $program == *_two_devices_test ]] && (($(nvidia-smi -L | grep -c '^GPU') < 2)); then
-      echo "needs two GPUs: skipped"
-      count 0 0 1
-    elif [[ $program == *_f16_test && $tool == initcheck && $(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0) != 9.0 ]]; then
-      echo "is about cuBLASLt here: skipped"
-      count 0 0 1
-    else
-      status=0
-      sanitize "$tool" "$program" || status=$?
-      case $status in
-        0) count 1 0 ;;
-        77) count 0 0 1 ;;
-        *) count 0 1 ;;
-      esac
-    fi
+    while (($(jobs -rp | wc -l) >= at_once)); do wait -n || true; done
+    shown+=("$GLQ_BUILD/results/said-$tool-$(basename "$program").txt")
+    check "$tool" "$program" > "${shown[-1]}" 2>&1 &
   done
 done
+wait
+cat "${shown[@]}"
