@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "common/bulk_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/fwht.cuh"
 #include "common/ptx.cuh"
 #include "common/scalar.cuh"
@@ -44,6 +46,43 @@ __device__ __forceinline__ RowScale ScaleOfRow(uint32_t max_bits) {
   }
   s.factor = factor;
   return s;
+}
+
+// The same from every thread's largest |v|, for a row of one block of kWarps warps or of a cluster of two, `part` the
+// block's: both get what every warp has found, to `maxima` [block][warp].
+template <int kParts, int kWarps>
+__device__ __forceinline__ RowScale ScaleOfParts(uint32_t thread_bits, uint32_t* maxima, uint32_t barrier, int part,
+                                                 int warp, int lane) {
+  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, thread_bits);
+  if constexpr (kParts == 1) {
+    if (lane == 0) maxima[warp] = max_bits;
+    __syncthreads();
+  } else {
+    if (lane < kParts)
+      ptx::Send(ptx::AddressInBlock(ptx::SharedAddress(maxima + part * kWarps + warp), lane), max_bits,
+                ptx::AddressInBlock(barrier, lane));
+    __syncthreads();
+    ptx::Receive(barrier);
+  }
+  max_bits = 0;
+#pragma unroll
+  for (int i = 0; i < kParts * kWarps; i += 32) max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kWarps)]);
+  return ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
+}
+// Before it, in all threads, before anything is sent: the barrier for what comes from the other block.
+template <int kParts, int kWarps>
+__device__ __forceinline__ void PrepareMaxima(uint32_t barrier, int t) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if constexpr (kParts > 1) {
+    if (t == 0) {
+      ptx::BarrierInit(barrier, 1);
+      ptx::BarrierInitFence();
+    }
+    __syncthreads();
+    if (t == 0) ptx::BarrierArriveExpect(barrier, kParts * kWarps * 4);  // as in PrepareRow
+    ptx::ClusterSyncRelaxed();
+  }
+#endif
 }
 
 struct Digits {

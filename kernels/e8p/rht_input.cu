@@ -178,17 +178,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
   if (t < 2) sums[t] = 0;
   const uint32_t barrier = ptx::SharedAddress(&maxima_barrier);
-  if constexpr (kParts > 1) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    if (t == 0) {
-      ptx::BarrierInit(barrier, 1);
-      ptx::BarrierInitFence();
-    }
-    __syncthreads();
-    if (t == 0) ptx::BarrierArriveExpect(barrier, sizeof(maxima));  // as in PrepareRow
-    ptx::ClusterSyncRelaxed();
-#endif
-  }
+  PrepareMaxima<kParts, kBlockWarps>(barrier, t);
   const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * (p.x_type == Scalar::kF32 ? 4 : 2);
   const int base = part << kLog2;
   const auto piece_of = [&](int half) { return ((base + (half << (kLog2 - 1))) >> 3) + t; };  // 8 elements of the row
@@ -216,22 +206,7 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
 
   StoreAdjacent<kLog2>(r, shared, t);
-  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
-  if constexpr (kParts == 1) {
-    if (lane == 0) maxima[warp] = max_bits;
-    __syncthreads();
-  } else {
-    if (lane < kParts)
-      ptx::Send(ptx::AddressInBlock(ptx::SharedAddress(maxima + part * kBlockWarps + warp), lane), max_bits,
-                ptx::AddressInBlock(barrier, lane));
-    __syncthreads();
-    ptx::Receive(barrier);
-  }
-  max_bits = 0;
-#pragma unroll
-  for (int i = 0; i < kParts * kBlockWarps; i += 32)
-    max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kBlockWarps)]);
-  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
+  const RowScale scale = ScaleOfParts<kParts, kBlockWarps>(LargestBits(r), maxima, barrier, part, warp, lane);
 
   if (IsHalves(p.layout)) {
 #pragma unroll

@@ -68,30 +68,21 @@ __device__ __forceinline__ void StageFloats(float* segment, const float* from, i
   }
 }
 
-// 16-bit elements, in 2 KiB: piece p of 8 elements to StagedPiece(p), which keeps banks apart when a thread reads its
-// four; zeros from `inside` on, a multiple of 8.
+// 16-bit elements, in 2 KiB, zeros from `inside` on, a multiple of 8. kApart: piece p of 8 elements to StagedPiece(p),
+// which keeps banks apart when a thread reads its four; otherwise as they lie in memory.
 __device__ __forceinline__ constexpr int StagedPiece(int p) { return p ^ ((p >> 3) & 3); }
+template <bool kApart>
 __device__ __forceinline__ void StageHalves(void* staged, const uint16_t* from, int inside, int lane) {
-  const uint32_t to = ptx::SharedAddress(staged) + 16 * StagedPiece(lane);
+  const uint32_t to = ptx::SharedAddress(staged) + 16 * (kApart ? StagedPiece(lane) : lane);
 #pragma unroll
   for (int i = 0; i < kRegs / 8; ++i) {
     const int first = 256 * i + 8 * lane;
     ptx::CopyAsync16(to + 512 * i, first < inside ? from + first : from, first < inside);
   }
 }
-// Elements 8i .. 8i + 7 of a thread's 32.
+// Elements 8i .. 8i + 7 of a thread's 32, kept apart.
 __device__ __forceinline__ uint4 StagedEight(const void* staged, int i, int lane) {
   return static_cast<const uint4*>(staged)[StagedPiece(4 * lane) ^ i];
-}
-
-// 16-bit elements as they lie in memory, up to `inside`, a multiple of 8.
-__device__ __forceinline__ void StageVector(void* staged, const uint16_t* from, int inside, int lane) {
-  const uint32_t to = ptx::SharedAddress(staged) + 16 * lane;
-#pragma unroll
-  for (int i = 0; i < kRegs / 8; ++i) {
-    const int first = 256 * i + 8 * lane;
-    ptx::CopyAsync16(to + 512 * i, first < inside ? from + first : from, first < inside);
-  }
 }
 
 // --- The transform ---
@@ -153,7 +144,7 @@ __device__ __forceinline__ void FirstPasses(float (&r)[kRegs], float* shared, co
   for (int j = 0; j < kRegs; ++j) segment[32 * j + (at.lane() ^ ((j & 7) << 2))] = r[j];
 }
 
-// A thread's elements of pass 3, from and to their slots, which nobody else uses until the next FirstPasses().
+// A thread's elements of pass 3, from and to their slots, which no other thread reads in it.
 template <int kLog2>
 __device__ __forceinline__ void LoadAdjacent(float (&r)[kRegs], const float* shared, int t) {
   constexpr int kW = kAdjacent<kLog2>;

@@ -1,9 +1,9 @@
 // The input side for very many rows: x -> u = x * SV -> v = B u -> integers (numerics: steps 1 to 4), or fp16.
 //
 //   before the wait   SV on its way into shared memory
-//   behind it         x into shared memory; x * SV, passes 1 and 2 | barrier | pass 3; its elements back, the largest
-//   |v| of
-//                     every warp | barrier | integers of a thread's 32 columns
+//   behind it         x into shared memory; x * SV, passes 1 and 2
+//   | barrier |       pass 3; its elements back to shared memory, every warp's largest |v|
+//   | barrier |       integers of a thread's 32 columns
 //
 // See rht_many.cuh for the transform. A row of two parts is a cluster of two blocks, which share its maximum.
 #include "common/bulk_copy.cuh"
@@ -144,24 +144,14 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   PrepareScales<kLog2>(shared, at);
   // Zeros from in_features on, not what SV has there: it may be anything, and the padding of u is 0.
   const int left = p.in_features - at.base - segment;
-  if (sv != nullptr && in_pieces) StageHalves(sv, p.sv + at.base + segment, left, lane);
+  if (sv != nullptr && in_pieces) StageHalves<true>(sv, p.sv + at.base + segment, left, lane);
   const uint32_t barrier = ptx::SharedAddress(&maxima_barrier);
-  if constexpr (kParts > 1) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    if (t == 0) {
-      ptx::BarrierInit(barrier, 1);
-      ptx::BarrierInitFence();
-    }
-    __syncthreads();
-    if (t == 0) ptx::BarrierArriveExpect(barrier, sizeof(maxima));  // as in PrepareRow
-    ptx::ClusterSyncRelaxed();
-#endif
-  }
+  PrepareMaxima<kParts, kWarps>(barrier, t);
   ptx::WaitForPredecessor();
 
   float r[kRegs];
   if (in_pieces) {
-    StageHalves(shared + segment, reinterpret_cast<const uint16_t*>(row) + at.base + segment, left, lane);
+    StageHalves<true>(shared + segment, reinterpret_cast<const uint16_t*>(row) + at.base + segment, left, lane);
     ptx::CopyAsyncCommit();
     ptx::CopyAsyncWait<0>();
     __syncwarp();
@@ -184,21 +174,7 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   }
 
   StoreAdjacent<kLog2>(r, shared, t);
-  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
-  if constexpr (kParts == 1) {
-    if (lane == 0) maxima[warp] = max_bits;
-    __syncthreads();
-  } else {
-    if (lane < kParts)
-      ptx::Send(ptx::AddressInBlock(ptx::SharedAddress(maxima + part * kWarps + warp), lane), max_bits,
-                ptx::AddressInBlock(barrier, lane));
-    __syncthreads();
-    ptx::Receive(barrier);
-  }
-  max_bits = 0;
-#pragma unroll
-  for (int i = 0; i < kParts * kWarps; i += 32) max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kWarps)]);
-  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
+  const RowScale scale = ScaleOfParts<kParts, kWarps>(LargestBits(r), maxima, barrier, part, warp, lane);
   TokenHeader* header = p.headers + token;
   if (part == 0 && t == kThreads<kLog2> - 1) header->t = scale.t(), header->kind = scale.kind;
 

@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (p.y_type == Scalar::kF32 ? 4 : 2);
   uint8_t* su = Vector(shared, kLog2);
   PrepareScales<kLog2>(shared, at);
-  if (p.su != nullptr) StageVector(su + 2 * segment, p.su + at.base + segment, at.inside() - segment, at.lane());
+  if (p.su != nullptr) StageHalves<false>(su + 2 * segment, p.su + at.base + segment, at.inside() - segment, at.lane());
   ptx::WaitForPredecessor();
 
   float r[kRegs];
