@@ -148,6 +148,22 @@ __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float fact
   return w;
 }
 
+// The same in fewer instructions, but one after the other: two integers in a word, biased by 2^15, so that 128 is added
+// to both at a time. `order` 0x2064: v has the upper four columns first.
+__device__ __forceinline__ DigitWords PackDigitPairs(const float (&v)[8], float factor, uint32_t order = 0x6420) {
+  uint32_t q[8];
+#pragma unroll
+  for (int j = 0; j < 8; ++j) q[j] = __float_as_uint(__fadd_rn(__fmul_rn(v[j], factor), 12582912.0f + 32768.0f));
+  DigitWords w;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const uint32_t low = __byte_perm(q[i], q[i + 2], 0x5410), high = __byte_perm(q[i + 4], q[i + 6], 0x5410);
+    w.lo[i] = __byte_perm(low, high, order);
+    w.hi[i] = __byte_perm(low + 0x00800080u, high + 0x00800080u, order + 0x1111u) ^ 0x80808080u;
+  }
+  return w;
+}
+
 // Byte of column 64 * k_tile + 8 * group + c in DigitLayout::kHalfTiles, c < 4; the next half is column c + 4.
 __device__ __forceinline__ int64_t HalfTilesByte(int tokens, int token, int k_tile, int group, int c) {
   const int piece = (2 * c + (group & 1)) ^ (token & 7);

@@ -14,11 +14,11 @@ namespace glq::kernels {
 void LoadRhtLargeKernels();
 void LoadRepackKernels();
 void LoadDecodeKernels();
+void LoadRhtManyOutputKernels();
 // These also allow the kernels shared memory out of `max_shared_bytes`.
 void LoadRhtInputKernels(int max_shared_bytes);
 void LoadRhtOutputKernels(int max_shared_bytes);
-void LoadRhtManyInputKernels();
-void LoadRhtManyOutputKernels();
+void LoadRhtManyInputKernels(int max_shared_bytes);
 void LoadGemvKernels(int max_shared_bytes);
 void LoadGemmKernels(int max_shared_bytes);
 void LoadExpandHalvesKernels(int max_shared_bytes);
@@ -40,14 +40,16 @@ constexpr bool TransformsInBlocks(int log2, int64_t chunks) {
   return (log2 == 13 && chunks >= 256) || (log2 == 14 && chunks >= 448);
 }
 // Very many rows: where their number counts more than the time that one takes (rht_many.cuh).
-constexpr bool TransformsMany(int log2, int64_t chunks) {
-  return (log2 == 12 && chunks >= 1536) || (log2 == 13 && chunks >= 768) || (log2 == 14 && chunks >= 2048);
-}
+constexpr bool TransformsMany(int log2, int64_t chunks) { return log2 <= 14 && chunks >= 768; }
+// Such a row of the input has to fit one block of threads.
+bool FitsRhtManyInput(int64_t dim, int max_shared_bytes);
+int RhtManyInputThreads(int64_t dim);
+int RhtManyOutputThreads(int64_t dim);
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream);
 void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared_bytes, cudaStream_t stream);
-// What these two pass on. log2: of the elements that a block transforms.
-void LaunchRhtManyInput(const RhtInputParams& p, int log2, bool dependent, cudaStream_t stream);
-void LaunchRhtManyOutput(const RhtOutputGroup& group, int log2, bool dependent, cudaStream_t stream);
+// What these two pass on.
+void LaunchRhtManyInput(const RhtInputParams& p, bool dependent, cudaStream_t stream);
+void LaunchRhtManyOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream);
 
 // Rows of any length and any block list, in place over an fp32 buffer in the workspace; see rht_large.cu.
 struct BlockList {

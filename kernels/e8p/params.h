@@ -56,6 +56,7 @@ struct RhtInputParams {
   int64_t x_stride;
   int32_t in_features, dim;  // dim: padded
   const uint16_t* sv;        // fp16 bits or null for ones
+  bool in_pieces;            // rows of x are whole 16-byte pieces of 16-bit elements, aligned
   bool pretransformed;       // x is v already: only quantize (glq_matmul_e8p)
   // Either v ...
   float* v;

@@ -269,8 +269,9 @@ int RhtClusterSize(int64_t dim) {
 void LaunchRhtInput(const RhtInputParams& p, bool dependent, int max_shared_bytes, cudaStream_t stream) {
   const int64_t chunks = (p.dim + kChunk - 1) / kChunk;
   const int log2 = std::max(12, LargestBlockLog2(p.dim));
-  if (!p.pretransformed && p.clear_count == 0 && TransformsMany(log2, p.tokens * chunks)) {
-    LaunchRhtManyInput(p, log2, dependent, stream);
+  if (!p.pretransformed && p.clear_count == 0 && TransformsMany(log2, p.tokens * chunks) &&
+      FitsRhtManyInput(p.dim, max_shared_bytes)) {
+    LaunchRhtManyInput(p, dependent, stream);
     return;
   }
   const bool in_blocks = !p.pretransformed && TransformsInBlocks(log2, p.tokens * chunks);

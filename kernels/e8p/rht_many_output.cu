@@ -19,13 +19,19 @@ using namespace many;
 
 namespace {
 
-// Times SU, which lies in shared memory.
 template <int kLog2>
-__device__ __forceinline__ void MultiplySu(float (&r)[kRegs], const uint8_t* su, int t) {
-  constexpr int kW = kAdjacent<kLog2>;
+inline constexpr int kThreads = (1 << kLog2) / kRegs;
+// Adjacent elements that a thread stores at a time.
+template <int kLog2>
+inline constexpr int kGroup = LastPass<kLog2>::kAdjacent < 4 ? LastPass<kLog2>::kAdjacent : 4;
+
+// Times SU, which lies behind every segment.
+template <int kLog2>
+__device__ __forceinline__ void MultiplySu(LastPass<kLog2>& f) {
+  constexpr int kW = LastPass<kLog2>::kAdjacent;
 #pragma unroll
-  for (int j = 0; j < kRegs; j += kW) {
-    const uint8_t* from = su + 2 * (j / kW * kSegment + kW * t);
+  for (int s = 0; s < LastPass<kLog2>::kSegments; ++s) {
+    const uint8_t* from = reinterpret_cast<const uint8_t*>(f.block + s * kSegmentFloats + kSegment) + 2 * f.own;
     uint32_t halves[kW / 2];
     if constexpr (kW == 2) {
       halves[0] = *reinterpret_cast<const uint32_t*>(from);
@@ -38,84 +44,56 @@ __device__ __forceinline__ void MultiplySu(float (&r)[kRegs], const uint8_t* su,
     }
 #pragma unroll
     for (int m = 0; m < kW; m += 2) {
-      const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&halves[m / 2]));
-      r[j + m] = __fmul_rn(r[j + m], f.x);
-      r[j + m + 1] = __fmul_rn(r[j + m + 1], f.y);
+      float& low = f.r[s * kW + m];
+      float& high = f.r[s * kW + m + 1];
+      const float2 factors = __half22float2(*reinterpret_cast<const __half2*>(&halves[m / 2]));
+      low = __fmul_rn(low, factors.x);
+      high = __fmul_rn(high, factors.y);
     }
   }
 }
 
-// Groups of kAdjacent elements, aligned and inside the row or behind its end, without NaNs. `left`: elements of the row
-// from `to` on.
-template <int kLog2, bool kBf16>
-__device__ __forceinline__ void StoreHalves(uint16_t* to, int left, const float (&r)[kRegs]) {
-  constexpr int kW = kAdjacent<kLog2>;
-#pragma unroll
-  for (int j = 0; j < kRegs; j += kW) {
-    const int offset = j / kW * kSegment;
-    if (offset >= left) continue;
-    if constexpr (kW == 2) {
-      *reinterpret_cast<uint32_t*>(to + offset) = PackHalves<kBf16>(r[j], r[j + 1]);
+// kCount (2 or 4) adjacent elements, aligned and without NaNs.
+template <Scalar kType, int kCount>
+__device__ __forceinline__ void StoreGroup(void* row, int i, const float* r) {
+  if constexpr (kType == Scalar::kF32) {
+    float* to = static_cast<float*>(row) + i;
+    if constexpr (kCount == 2) {
+      *reinterpret_cast<float2*>(to) = make_float2(r[0], r[1]);
     } else {
-#pragma unroll
-      for (int m = 0; m < kW; m += 4) {
-        *reinterpret_cast<uint2*>(to + offset + m) =
-            make_uint2(PackHalves<kBf16>(r[j + m], r[j + m + 1]), PackHalves<kBf16>(r[j + m + 2], r[j + m + 3]));
-      }
+      StoreFour(to, r);
+    }
+  } else {
+    constexpr bool kBf16 = kType == Scalar::kBF16;
+    uint16_t* to = static_cast<uint16_t*>(row) + i;
+    if constexpr (kCount == 2) {
+      *reinterpret_cast<uint32_t*>(to) = PackHalves<kBf16>(r[0], r[1]);
+    } else {
+      *reinterpret_cast<uint2*>(to) = make_uint2(PackHalves<kBf16>(r[0], r[1]), PackHalves<kBf16>(r[2], r[3]));
     }
   }
 }
 
-template <int kLog2, bool kScaled>
-__global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / kThreads<kLog2>)
-    RhtManyOutputKernel(const __grid_constant__ RhtOutputGroup group) {
-  constexpr int kW = kAdjacent<kLog2>;
-  auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
-  ptx::LetSuccessorStart();
-  const RhtOutputParams& p = group.items[blockIdx.y];
-  const Place at{static_cast<int>(blockIdx.z) << kLog2, p.dim, static_cast<int>(threadIdx.x)};
-  if (at.base >= at.dim) return;
-  const int token = static_cast<int>(blockIdx.x), segment = kSegment * at.warp(), end = p.out_features;
-  const float* row_in = p.rows + token * p.rows_stride + at.base;
-  auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (p.y_type == Scalar::kF32 ? 4 : 2);
-  uint8_t* su = Vector(shared, kLog2);
-  PrepareScales<kLog2>(shared, at);
-  if (p.su != nullptr) StageHalves<false>(su + 2 * segment, p.su + at.base + segment, at.inside() - segment, at.lane());
-  ptx::WaitForPredecessor();
-
-  float r[kRegs];
-  const bool in_pieces = (reinterpret_cast<uintptr_t>(row_in) & 15) == 0;
-  if (in_pieces) StageFloats(shared + segment, row_in + segment, at.inside() - segment, at.lane());
-  ptx::CopyAsyncCommit();
-  ptx::CopyAsyncWait<0>();
-  __syncwarp();
-  if (in_pieces) {
-    LoadOwn(r, shared, at.t);
-    // The warp has its segment; what the L2 still holds of it need not be written to memory.
-    const int line = segment + 32 * at.lane();
-    if (p.rows_end_here && (reinterpret_cast<uintptr_t>(row_in) & 127) == 0 && line + 32 <= at.inside())
-      ptx::Discard128(const_cast<float*>(row_in) + line);
-  } else {
+// All that a thread has, in groups of adjacent elements, each inside the row or behind its end.
+template <Scalar kType, int kLog2>
+__device__ __forceinline__ void StoreGroups(void* row, int first, int end, const LastPass<kLog2>& f) {
+  constexpr int kCount = kGroup<kLog2>;
 #pragma unroll
-    for (int j = 0; j < kRegs; ++j) r[j] = kRegs * at.t + j < at.inside() ? row_in[kRegs * at.t + j] : 0.0f;
+  for (int j = 0; j < kRegs; j += kCount) {
+    const int i = first + f.Offset(j);
+    if (i < end) StoreGroup<kType, kCount>(row, i, f.r + j);
   }
-  if constexpr (kScaled) {
-    const RowFactor factor = LoadRowFactor(p.headers, token);
-#pragma unroll
-    for (int j = 0; j < kRegs; ++j) r[j] = ScaledElement(r[j], factor);
-  }
-  FirstPasses<kLog2>(r, shared, at);
-  __syncthreads();
-  LoadAdjacent<kLog2>(r, shared, at.t);
-  LastPass<kLog2>(r, shared, at);
+}
 
-  const int first = at.base + kW * at.t;
-  if (p.su != nullptr) MultiplySu<kLog2>(r, su, at.t);
+template <int kLog2>
+__device__ __forceinline__ void StoreRow(const RhtOutputParams& p, uint8_t* row_out, int base, LastPass<kLog2>& f) {
+  const int first = base + f.own, end = p.out_features;
+  if (p.su != nullptr) MultiplySu(f);
   if (p.bias != nullptr) {
 #pragma unroll
     for (int j = 0; j < kRegs; ++j) {
-      const int i = first + j / kW * kSegment + j % kW;
-      if (i < end) r[j] = __fadd_rn(r[j], __ldg(p.bias + i));
+      const int i = first + f.Offset(j);
+      if (i < end) f.r[j] = __fadd_rn(f.r[j], __ldg(p.bias + i));
     }
   }
   bool nan = false;
@@ -123,51 +101,123 @@ __global__ void __launch_bounds__(kThreads<kLog2>, kThreadsPerMultiprocessor / k
   for (int j = 0; j < kRegs; j += 8) {
     float part[8];
 #pragma unroll
-    for (int m = 0; m < 8; ++m) part[m] = r[j + m];
+    for (int m = 0; m < 8; ++m) part[m] = f.r[j + m];
     nan |= ptx::AnyNan(part);
   }
-  const bool vectors =
-      p.y_type != Scalar::kF32 && ((reinterpret_cast<uintptr_t>(row_out) & (kW == 2 ? 3 : 7)) | (end % kW)) == 0;
-  if (!vectors || nan) {
-#pragma unroll
+  const int group_bytes = kGroup<kLog2> * (p.y_type == Scalar::kF32 ? 4 : 2);
+  if (((reinterpret_cast<uintptr_t>(row_out) & (group_bytes - 1)) | (end % kGroup<kLog2>)) != 0 || nan) {
+    f.Store();
+#pragma unroll 1
     for (int j = 0; j < kRegs; ++j) {
-      const int i = first + j / kW * kSegment + j % kW;
-      if (i < end) StoreScalar(row_out, p.y_type, i, r[j]);
+      const int i = first + f.Offset(j);
+      const float* segment = f.block + j / f.kAdjacent * kSegmentFloats;
+      if (i < end) StoreScalar(row_out, p.y_type, i, segment[Slot(f.own + j % f.kAdjacent)]);
     }
   } else if (p.y_type == Scalar::kBF16) {
-    StoreHalves<kLog2, true>(reinterpret_cast<uint16_t*>(row_out) + first, end - first, r);
+    StoreGroups<Scalar::kBF16>(row_out, first, end, f);
+  } else if (p.y_type == Scalar::kF16) {
+    StoreGroups<Scalar::kF16>(row_out, first, end, f);
   } else {
-    StoreHalves<kLog2, false>(reinterpret_cast<uint16_t*>(row_out) + first, end - first, r);
+    StoreGroups<Scalar::kF32>(row_out, first, end, f);
   }
 }
 
-using Kernel = void (*)(RhtOutputGroup);
-template <bool kScaled>
-Kernel PickKernel(int log2) {
-  return log2 == 12   ? RhtManyOutputKernel<12, kScaled>
-         : log2 == 13 ? RhtManyOutputKernel<13, kScaled>
-                      : RhtManyOutputKernel<14, kScaled>;
+// kWhole: rows are one Hadamard block of 2^kLog2 elements. Otherwise that is the size of the largest one, and what lies
+// behind it is another thread block's.
+template <int kLog2, bool kWhole, bool kScaled>
+__global__ void __launch_bounds__(kMaxThreads) RhtManyOutputKernel(const __grid_constant__ RhtOutputGroup group) {
+  auto* shared = reinterpret_cast<float*>(ptx::DynamicShared());
+  __shared__ float scales[kThreads<kLog2> / 32];  // of the segments
+  ptx::LetSuccessorStart();
+  const RhtOutputParams& p = group.items[blockIdx.y];
+  const int token = static_cast<int>(blockIdx.x), t = static_cast<int>(threadIdx.x);
+  const Part<kWhole> part(shared, kWhole ? 0 : static_cast<int>(blockIdx.z) << kLog2, p.dim, t);
+  if (part.base >= p.dim) return;
+  const int inside = part.inside();
+  if (!kWhole && part.lane == 0) {
+    const int log2 = BlockLog2(static_cast<uint32_t>(part.first), static_cast<uint32_t>(part.dim));
+    scales[part.warp] = part.whole() ? InvSqrtPow2(log2) : 1.0f;
+  }
+  const float* from = p.rows + token * p.rows_stride + part.first;
+  auto* row_out = static_cast<uint8_t*>(p.y) + token * p.y_stride * (p.y_type == Scalar::kF32 ? 4 : 2);
+  if (p.su != nullptr) StageHalves<false>(part.halves(), p.su + part.first, inside, part.lane);
+  ptx::WaitForPredecessor();
+
+  float r[kRegs];
+  const bool in_pieces = (reinterpret_cast<uintptr_t>(from) & 15) == 0;
+  if (in_pieces) StageFloats(part.segment, from, inside, part.lane);
+  ptx::CopyAsyncCommit();
+  ptx::CopyAsyncWait<0>();
+  __syncwarp();
+  if (in_pieces) {
+    LoadOwn(r, part);
+    // The warp has its segment; what the L2 still holds of it need not be written to memory.
+    const int line = 32 * part.lane;
+    if (p.rows_end_here && (reinterpret_cast<uintptr_t>(from) & 127) == 0 && line + 32 <= inside)
+      ptx::Discard128(const_cast<float*>(from) + line);
+  } else {
+#pragma unroll
+    for (int j = 0; j < kRegs; ++j) r[j] = kRegs * part.lane + j < inside ? from[kRegs * part.lane + j] : 0.0f;
+  }
+  if constexpr (kScaled) {
+    const RowFactor factor = LoadRowFactor(p.headers, token);
+#pragma unroll
+    for (int j = 0; j < kRegs; ++j) r[j] = ScaledElement(r[j], factor);
+  }
+  FirstPasses(r, part);
+  __syncthreads();
+  LastPass<kLog2> pass(shared, t);
+  if constexpr (kWhole) {
+    pass.Transform();
+  } else {
+    pass.Transform((p.dim - part.base) / kSegment, scales);
+  }
+  StoreRow(p, row_out, part.base, pass);
 }
-Kernel PickKernel(int log2, bool scaled) { return scaled ? PickKernel<true>(log2) : PickKernel<false>(log2); }
+
+template <bool kWhole, bool kScaled>
+auto* KernelOf(int log2) {
+  return log2 == 10   ? RhtManyOutputKernel<10, kWhole, kScaled>
+         : log2 == 11 ? RhtManyOutputKernel<11, kWhole, kScaled>
+         : log2 == 12 ? RhtManyOutputKernel<12, kWhole, kScaled>
+         : log2 == 13 ? RhtManyOutputKernel<13, kWhole, kScaled>
+                      : RhtManyOutputKernel<14, kWhole, kScaled>;
+}
+auto* KernelOf(int log2, bool whole, bool scaled) {
+  if (whole) return scaled ? KernelOf<true, true>(log2) : KernelOf<true, false>(log2);
+  return scaled ? KernelOf<false, true>(log2) : KernelOf<false, false>(log2);
+}
+
+// log2 of the elements that a block of threads transforms.
+int ThreadBlockLog2(int64_t dim) { return std::max(10, LargestBlockLog2(dim)); }
 
 }  // namespace
 
-void LaunchRhtManyOutput(const RhtOutputGroup& group, int log2, bool dependent, cudaStream_t stream) {
+int RhtManyOutputThreads(int64_t dim) { return (1 << ThreadBlockLog2(dim)) / kRegs; }
+
+void LaunchRhtManyOutput(const RhtOutputGroup& group, bool dependent, cudaStream_t stream) {
   int64_t dim = 0;
   for (int i = 0; i < group.count; ++i) dim = std::max<int64_t>(dim, group.items[i].dim);
+  const int log2 = ThreadBlockLog2(dim);
+  bool whole = true;
+  for (int i = 0; i < group.count; ++i) whole &= group.items[i].dim == 1 << log2;
   const int64_t parts = (dim + (int64_t{1} << log2) - 1) >> log2;  // one or two
   const LaunchConfig config{dim3(static_cast<unsigned>(group.items[0].tokens), static_cast<unsigned>(group.count),
                                  static_cast<unsigned>(parts)),
-                            dim3((1u << log2) / kRegs), static_cast<size_t>(SharedBytes(log2)), 1, dependent};
-  Launch("rht_output", PickKernel(log2, group.items[0].scale_rows), config, stream, group);
+                            dim3(static_cast<unsigned>(RhtManyOutputThreads(dim))),
+                            SharedBytes(Warps(int64_t{1} << log2)), 1, dependent};
+  Launch("rht_output", KernelOf(log2, whole, group.items[0].scale_rows), config, stream, group);
 }
 
 void LoadRhtManyOutputKernels() {
-  for (int log2 = 12; log2 <= 14; ++log2) {
-    for (const bool scaled : {false, true}) {
-      LoadKernels(PickKernel(log2, scaled));
-      PreferSharedMemory(PickKernel(log2, scaled));
-      AllowDynamicShared(static_cast<size_t>(SharedBytes(log2)), PickKernel(log2, scaled));
+  for (int log2 = 10; log2 <= 14; ++log2) {
+    for (const bool whole : {false, true}) {
+      for (const bool scaled : {false, true}) {
+        auto* kernel = KernelOf(log2, whole, scaled);
+        LoadKernels(kernel);
+        PreferSharedMemory(kernel);
+        AllowDynamicShared(SharedBytes(Warps(int64_t{1} << log2)), kernel);
+      }
     }
   }
 }

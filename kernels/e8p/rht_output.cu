@@ -360,7 +360,7 @@ void LaunchRhtOutput(const RhtOutputGroup& group, bool dependent, int max_shared
   }
   const int64_t tokens = group.items[0].tokens;
   if (source != Source::kSums && TransformsMany(log2, tokens * chunks)) {
-    LaunchRhtManyOutput(group, log2, dependent, stream);
+    LaunchRhtManyOutput(group, dependent, stream);
     return;
   }
   const auto parts = static_cast<unsigned>((dim + (int64_t{1} << log2) - 1) >> log2);  // one or two

@@ -90,7 +90,7 @@ class CudaBackend final : public Backend {
     // The largest opt-in is set in any case: it must not wait for a launch.
     kernels::LoadRhtInputKernels(traits_.max_shared_bytes);
     kernels::LoadRhtOutputKernels(traits_.max_shared_bytes);
-    kernels::LoadRhtManyInputKernels();
+    kernels::LoadRhtManyInputKernels(traits_.max_shared_bytes);
     kernels::LoadRhtManyOutputKernels();
     kernels::LoadGemvKernels(traits_.max_shared_bytes);
     kernels::LoadGemmKernels(traits_.max_shared_bytes);

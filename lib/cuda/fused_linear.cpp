@@ -552,24 +552,29 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const ProductPlan plan = Plan(&list, 1, slice, true, math_mode);
   int64_t bytes = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
-  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks, int cluster, bool many) -> std::string {
+  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks, int cluster,
+                             int64_t many) -> std::string {
     if (!FitsCluster(device_, dim, blocks)) return "passes over global memory";
     const int log2 = std::max(12, kernels::LargestBlockLog2(dim));
     const int64_t chunks = slice * ((dim + kernels::kChunkElements - 1) / kernels::kChunkElements);
-    if (many && kernels::TransformsMany(log2, chunks)) {
-      return "blocks of " + std::to_string(1 << (log2 - 5)) + " threads";
+    if (many > 0 && kernels::TransformsMany(log2, chunks)) {
+      return "blocks of " + std::to_string(many) + " threads";
     }
     if (kernels::TransformsInBlocks(log2, chunks)) {
       return "blocks of " + std::to_string(1 << (log2 - 4)) + " threads";
     }
     return "clusters of " + std::to_string(cluster) + " blocks of 512 threads";
   };
+  // Threads of a block that transforms one of very many rows; 0: none does.
+  const bool fits = !plan.adds() && kernels::FitsRhtManyInput(meta.padded_in, device_.max_shared_bytes);
+  const int64_t input_threads = fits ? kernels::RhtManyInputThreads(meta.padded_in) : 0;
+  const int64_t output_threads = plan.combines() ? kernels::RhtManyOutputThreads(meta.padded_out) : 0;
   const std::string input =
       plan.path == Path::kGemv && plan.gemv.transform_chunks > 0
           ? "in every block of the product"
-          : transform(meta.padded_in, meta.in_blocks, kernels::RhtClusterSize(meta.padded_in), !plan.adds());
+          : transform(meta.padded_in, meta.in_blocks, kernels::RhtClusterSize(meta.padded_in), input_threads);
   const std::string output =
-      transform(meta.padded_out, meta.out_blocks, kernels::OutputClusterSize(meta.padded_out), plan.combines());
+      transform(meta.padded_out, meta.out_blocks, kernels::OutputClusterSize(meta.padded_out), output_threads);
   // Each read or written once, activations of 16 bits. An fp16 matrix is written once and read for every slice.
   int64_t moved = bytes + 2 * tokens * (meta.in_features + meta.out_features);
   if (plan.path == Path::kExpandF16) {

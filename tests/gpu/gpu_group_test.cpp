@@ -112,7 +112,10 @@ TEST(GpuGroup, MixedStagesSmoke) {
 }
 
 // So many rows that single blocks transform them, of members whose rows are of different lengths.
-TEST(GpuGroup, ManyRowsSmoke) { CheckBoth({Spec(8192 + 48, 64, 2, 1, 5), Spec(100, 64, 2, 2, 5)}, {200}); }
+TEST(GpuGroup, ManyRowsSmoke) {
+  CheckBoth({Spec(8192 + 48, 64, 2, 1, 5), Spec(100, 64, 2, 2, 5)}, {200});
+  CheckBoth({Spec(2048, 64, 2, 1, 5), Spec(2048, 64, 2, 2, 5)}, {384});
+}
 
 TEST(GpuGroup, EveryCount) {
   for (int count = 1; count <= GLQ_E8P_MAX_GROUP; ++count) {

@@ -65,36 +65,48 @@ TEST(GpuLinear, ManyRowsSmoke) {
   CheckFused({.out = 8190 + 4096, .in = 64, .bits = 3, .bias = GLQ_DTYPE_F16}, {90}, {.y = GLQ_DTYPE_F16});
   CheckFused({.out = 8192, .in = 64, .bits = 2}, {127, 128}, {.y = GLQ_DTYPE_BF16});
   CheckFused({.out = 16, .in = 16384, .bits = 2}, {112});
-  CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {155}, {.y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {150}, {.y = GLQ_DTYPE_BF16});
 }
 
-// Very many: another transform, of 4096, 8192 and 16384 elements a block. Rows of one block, of two, that end in the
-// second one's middle, of no multiple of 8, in all types and alignments.
+// Very many, 768 chunks of 4096 and more: another transform, a warp for every 1024 elements. Rows of one Hadamard block
+// of every size, of several, that end inside the last 1024 or are shorter, in all types and alignments.
 TEST(GpuLinear, VeryManyRowsSmoke) {
   CheckFused({.out = 16, .in = 8192, .bits = 2}, {384}, {.x = GLQ_DTYPE_BF16});
-  CheckFused({.out = 16, .in = 16384 + 4096, .bits = 2}, {410}, {.x = GLQ_DTYPE_BF16});
-  CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {410}, {.y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 16384 + 4096, .bits = 2}, {154}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 8192 + 4096 + 2048 + 1024, .bits = 2}, {192}, {.x = GLQ_DTYPE_F16});
   CheckFused({.out = 16, .in = 8192 + 1080, .bits = 2, .sv = Signs::kReal}, {256},
              {.x = GLQ_DTYPE_F16, .y = GLQ_DTYPE_BF16});
   CheckFused({.out = 16, .in = 8192 + 1085, .bits = 2}, {256}, {.x = GLQ_DTYPE_F16});
+  CheckFused({.out = 16384 + 4096, .in = 64, .bits = 2}, {154}, {.y = GLQ_DTYPE_BF16});
   CheckFused({.out = 8192, .in = 64, .bits = 3, .su = Signs::kReal}, {384}, {.y = GLQ_DTYPE_BF16});
   CheckFused({.out = 8190 + 4096, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F16}, {256}, {.y = GLQ_DTYPE_F16});
   CheckFused({.out = 8192 + 16, .in = 64, .bits = 2}, {256}, {.y = GLQ_DTYPE_F16, .y_stride = 8215, .y_offset = 1});
-  CheckFused({.out = 100, .in = 200, .bits = 3, .bias = GLQ_DTYPE_F32}, {1536}, {.y = GLQ_DTYPE_F32});
+  CheckFused({.out = 4096 + 1024 + 256, .in = 64, .bits = 2}, {384}, {.y = GLQ_DTYPE_F32});
+  CheckFused({.out = 2048, .in = 64, .bits = 2}, {768}, {.y = GLQ_DTYPE_BF16});
+  CheckFused({.out = 1024, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F32}, {768}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 16, .in = 2048, .bits = 2}, {768}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 100, .in = 200, .bits = 3, .bias = GLQ_DTYPE_F32}, {768}, {.y = GLQ_DTYPE_F32});
 }
 
 TEST(GpuLinear, VeryManyRows) {
   for (const glq_dtype type : kFloatTypes) {
-    CheckFused({.out = 4096, .in = 4096, .bits = 2}, {1536, 2047, 2049}, {.x = type, .y = type});
+    CheckFused({.out = 4096, .in = 4096, .bits = 2}, {767, 1536, 2049}, {.x = type, .y = type});
     CheckFused({.out = 5000, .in = 6000, .bits = 3, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_BF16},
-               {1600}, {.x = type, .y = type});
+               {800}, {.x = type, .y = type});
     CheckFused({.out = 8192 + 4096 + 16, .in = 8192 + 2048 + 64, .bits = 2}, {300}, {.x = type, .y = type});
+    CheckFused({.out = 11008, .in = 14336, .bits = 2}, {256}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 16384, .bits = 2}, {512}, {.x = type, .y = type});
     CheckFused({.out = 8192, .in = 8192, .bits = 2}, {384, 512}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 28672, .bits = 2, .sv = Signs::kReal}, {300}, {.x = type, .y = type});
     CheckFused({.out = 28672, .in = 64, .bits = 2, .su = Signs::kReal}, {300}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 32752, .bits = 2}, {128}, {.x = type, .y = type});
+    CheckFused({.out = 32752, .in = 64, .bits = 2}, {128}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 9001, .bits = 2}, {300},
                {.x = type, .y = type, .x_stride = 9003, .y_stride = 67, .x_offset = 3, .y_offset = 1});
+    for (const int64_t dim : {1024, 2048, 3072, 1040, 2992}) {
+      CheckFused({.out = dim, .in = dim, .bits = 2, .su = Signs::kReal, .sv = Signs::kReal}, {800},
+                 {.x = type, .y = type});
+    }
   }
 }
 

@@ -110,6 +110,7 @@ TEST(GpuPieces, ManyRows) {
   CheckAllPieces({.out = 96, .in = 8192, .bits = 2, .padded_in = 8192 + 1024}, {256});
   CheckAllPieces({.out = 96, .in = 20480, .bits = 2, .sv = Signs::kReal}, {128, 420}, 4, 4);
   CheckAllPieces({.out = 20480, .in = 96, .bits = 2, .su = Signs::kReal}, {128, 420}, 1, 3);
+  CheckAllPieces({.out = 1024, .in = 2048 + 16, .bits = 2}, {768}, 1, 3);
 }
 
 TEST(GpuPieces, ThreeStepsAreTheWhole) {
