@@ -94,7 +94,8 @@ TEST(GpuLinear, VeryManyRows) {
     CheckFused({.out = 5000, .in = 6000, .bits = 3, .su = Signs::kReal, .sv = Signs::kReal, .bias = GLQ_DTYPE_BF16},
                {800}, {.x = type, .y = type});
     CheckFused({.out = 8192 + 4096 + 16, .in = 8192 + 2048 + 64, .bits = 2}, {300}, {.x = type, .y = type});
-    CheckFused({.out = 11008, .in = 14336, .bits = 2}, {256}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 14336, .bits = 2}, {256}, {.x = type, .y = type});
+    CheckFused({.out = 11008, .in = 64, .bits = 2}, {256}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 16384, .bits = 2}, {512}, {.x = type, .y = type});
     CheckFused({.out = 8192, .in = 8192, .bits = 2}, {384, 512}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 28672, .bits = 2, .sv = Signs::kReal}, {300}, {.x = type, .y = type});
