@@ -22,9 +22,11 @@ extern "C" {
  * the device before the last `_destroy` has finished. The library sees to that where it releases: when
  * objects are created, in glq_e8p_export() and in glq_context_synchronize(), which may therefore wait for the
  * device. What a release function destroys waits for the next of these calls. None of them
- * releases anything while a stream of the calling thread captures a graph. Not covered are later replays of
- * a graph that was captured with a tensor: keep the tensor alive until the graph is destroyed. On a CPU
- * context everything is released at once.
+ * releases anything while a stream of the calling thread captures a graph. A capture of another thread on the
+ * same device is invalidated by such a wait, whatever its mode, since that is how CUDA treats a wait for a
+ * device with a capturing stream: while a thread captures, no other should make one of these calls, or end a
+ * context, for the same device. Not covered are later replays of a graph that was captured with a tensor: keep
+ * the tensor alive until the graph is destroyed. On a CPU context everything is released at once.
  *
  * @par Reset of a device
  * `cudaDeviceReset()` and `cuDevicePrimaryCtxReset()` end the device memory of all contexts and tensors on the device,

@@ -214,8 +214,8 @@ class CudaBackend final : public Backend {
   bool WaitForDevice() noexcept override {
     if (memory_.IsLost()) return true;  // nothing is left to wait for
     const ScopedDevice device(traits_.index);
-    // Waiting for the device would spoil a capture of this thread; a capture elsewhere makes the call fail, and
-    // then what waits to be released waits on.
+    // Waiting for the device would spoil a capture of this thread. A capture of another thread makes the call fail and
+    // is spoilt all the same (context.h, "Release of memory"); what waits to be released waits on then.
     cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
     if (cudaThreadExchangeStreamCaptureMode(&mode) != cudaSuccess) return false;
     const cudaError_t e = cudaDeviceSynchronize();

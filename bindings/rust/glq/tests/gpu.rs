@@ -8,7 +8,7 @@
 mod common;
 
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use common::{layers, linear, load, make, sizes, source};
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
@@ -18,6 +18,18 @@ use glq::{cuda, ops, Context, DType, Device, Error, Status, Stream, Tensor, View
 const LAYER: &str = "bd_100x200/b4";
 const OUT: usize = 100;
 const IN: usize = 200;
+
+/// Tests run on threads of one process. What makes objects and ends contexts may wait for the device, which invalidates
+/// the captures of other threads: a test that captures runs alone.
+static CAPTURES: RwLock<()> = RwLock::new(());
+
+fn among_others() -> RwLockReadGuard<'static, ()> {
+    CAPTURES.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    CAPTURES.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One GPU: a stream of cudarc, and a context of glq.
 struct Gpu {
@@ -143,6 +155,7 @@ fn assert_error(result: glq::Result<()>, status: Status, words: &[&str]) {
 #[test]
 #[ignore = "needs a GPU"]
 fn golden() {
+    let _guard = among_others();
     let gpu = Gpu::new(0);
     for layer in layers() {
         let weight = make(&gpu.ctx, &layer, false);
@@ -159,6 +172,7 @@ fn golden() {
 #[test]
 #[ignore = "needs a GPU"]
 fn slices_and_streams_of_cudarc() {
+    let _guard = among_others();
     let gpu = Gpu::new(0);
     assert!(Device::cuda_count().unwrap() > 0 && !gpu.ctx.device().info().unwrap().name.is_empty());
     for tokens in [1, 3, 70] {
@@ -178,6 +192,7 @@ fn slices_and_streams_of_cudarc() {
 #[test]
 #[ignore = "needs a GPU"]
 fn captured_graph_with_new_inputs() {
+    let _guard = alone();
     let gpu = Gpu::new(0);
     let mut linear = gpu.linear(4);
     let graph = linear.capture();
@@ -192,6 +207,7 @@ fn captured_graph_with_new_inputs() {
 #[test]
 #[ignore = "needs a GPU"]
 fn misuse() {
+    let _guard = among_others();
     let gpu = Gpu::new(0);
     let mut linear = gpu.linear(1);
     let order = Stream::from_cudarc(&gpu.stream);
@@ -224,6 +240,7 @@ fn misuse() {
 #[test]
 #[ignore = "needs a GPU"]
 fn eight_threads_with_streams_of_their_own() {
+    let _guard = among_others();
     let gpu = Gpu::new(0);
     let held = gpu.ctx.info().unwrap().device_bytes;
     let weight = Arc::new(make(&gpu.ctx, LAYER, true));
@@ -265,6 +282,7 @@ mod two_gpus {
     #[test]
     #[ignore = "needs two GPUs"]
     fn interleaved_calls_and_graphs() {
+        let _guard = alone();
         let gpus = both();
         let mut linears = [gpus[0].linear(3), gpus[1].linear(3)];
         for current in [0, 1] {
@@ -297,6 +315,7 @@ mod two_gpus {
     #[test]
     #[ignore = "needs two GPUs"]
     fn what_is_of_the_other_device_is_refused() {
+        let _guard = among_others();
         let gpus = both();
         let [mut first, mut second] = [gpus[0].linear(1), gpus[1].linear(1)];
         let [ours, theirs] = [&gpus[0].stream, &gpus[1].stream];
