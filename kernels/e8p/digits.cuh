@@ -129,8 +129,8 @@ struct DigitWords {
 
 // Only for an ordinary row (kind 0): |v * factor| stays below 2^15, and adding 1.5 * 2^23 rounds it to an integer, ties
 // to even, in the low bits of the sum. 128 more, for the upper digit, is a second addition that rounds in the same way:
-// of floats, since the integer pipe has the permutations to do. `order` 0x1054: v has the upper four columns first.
-__device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float factor, uint32_t order = 0x5410) {
+// of floats, since the integer pipe has the permutations to do.
+__device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float factor) {
   uint32_t q[8], rounded[8];
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
@@ -141,9 +141,9 @@ __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float fact
   DigitWords w;
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
-    w.lo[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), order);
+    w.lo[i] = __byte_perm(__byte_perm(q[i], q[i + 2], 0x0040), __byte_perm(q[i + 4], q[i + 6], 0x0040), 0x5410);
     w.hi[i] = __byte_perm(__byte_perm(rounded[i], rounded[i + 2], 0x0051),
-                          __byte_perm(rounded[i + 4], rounded[i + 6], 0x0051), order);
+                          __byte_perm(rounded[i + 4], rounded[i + 6], 0x0051), 0x5410);
   }
   return w;
 }
@@ -246,7 +246,7 @@ __device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout,
   }
 }
 
-// v itself, for glq_rht_input: groups of kWidth (2, 4 or 8) adjacent elements, kStep apart, from element `first` on.
+// v itself, for glq_rht_input: groups of kWidth (2 or 4) adjacent elements, kStep apart, from element `first` on.
 // dim is a multiple of 16, so that a group is in front of the row's end or behind it.
 template <int kWidth, int kStep, int kCount>
 __device__ __forceinline__ void StoreGroups(const RhtInputParams& p, int token, int first, const float (&r)[kCount]) {

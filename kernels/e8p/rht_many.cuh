@@ -1,4 +1,5 @@
-// Very many rows' Hadamard transforms, a thread block for each row, shared by the input and the output side.
+// Very many rows' Hadamard transforms, shared by the input and the output side. On the input side a row is one thread
+// block, on the output side what lies behind its largest Hadamard block is another one.
 //
 // With so many rows a multiprocessor is never idle, and what counts is instructions and the traffic of shared memory,
 // not latency: 32 elements a thread are exchanged twice, where 16 (rht_block.cuh) and 8 (rht.cuh) are three times.
@@ -128,8 +129,9 @@ __device__ __forceinline__ void Pass(float (&r)[kRegs], bool whole, int values) 
   }
 }
 
-// Passes 1 and 2. On entry register j is element 32 * lane + j of the segment, zero from dim on; on return all are in
-// their slots, for other warps to read behind a barrier. A segment across the row's end is done then, with its scale.
+// Passes 1 and 2. On entry register j is element 32 * lane + j of the segment, zero from dim on (or all of the row is
+// NaN); on return all are in their slots, for other warps to read behind a barrier. A segment across the row's end is
+// done then, with its scale.
 template <bool kWhole>
 __device__ __forceinline__ void FirstPasses(float (&r)[kRegs], const Part<kWhole>& part) {
   Pass(r, part.whole(), part.inside() - kRegs * part.lane);

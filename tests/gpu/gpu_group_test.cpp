@@ -111,10 +111,17 @@ TEST(GpuGroup, MixedStagesSmoke) {
             {1, 4, 8, 11});
 }
 
-// So many rows that single blocks transform them, of members whose rows are of different lengths.
+// So many rows that single blocks transform them, or blocks with a warp for every 1024 elements: of members whose rows
+// are of different lengths, and of the same.
 TEST(GpuGroup, ManyRowsSmoke) {
-  CheckBoth({Spec(8192 + 48, 64, 2, 1, 5), Spec(100, 64, 2, 2, 5)}, {200});
+  CheckBoth({Spec(8192 + 48, 64, 2, 1, 5), Spec(100, 64, 2, 2, 5)}, {100, 200});
   CheckBoth({Spec(2048, 64, 2, 1, 5), Spec(2048, 64, 2, 2, 5)}, {384});
+}
+
+TEST(GpuGroup, ManyRows) {
+  CheckBoth({Spec(4096, 64, 2, 1, 5), Spec(1024, 64, 2, 2, 5), Spec(1024, 64, 2, 3, 5)}, {256, 300});
+  CheckBoth({Spec(16384, 64, 2, 1, 5), Spec(12288, 64, 2, 2, 5)}, {64, 110});
+  CheckBoth({Spec(14336, 64, 4, 1, 5), Spec(14336, 64, 4, 2, 5)}, {96, 128});
 }
 
 TEST(GpuGroup, EveryCount) {

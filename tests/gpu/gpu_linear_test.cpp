@@ -85,6 +85,10 @@ TEST(GpuLinear, VeryManyRowsSmoke) {
   CheckFused({.out = 2048, .in = 64, .bits = 2}, {768}, {.y = GLQ_DTYPE_BF16});
   CheckFused({.out = 1024, .in = 64, .bits = 2, .bias = GLQ_DTYPE_F32}, {768}, {.y = GLQ_DTYPE_F16});
   CheckFused({.out = 16, .in = 2048, .bits = 2}, {768}, {.x = GLQ_DTYPE_BF16});
+  CheckFused({.out = 16, .in = 4096, .bits = 2}, {768}, {.x = GLQ_DTYPE_F32});
+  CheckFused({.out = 16, .in = 16384, .bits = 2, .sv = Signs::kNone}, {192}, {.x = GLQ_DTYPE_F16});
+  CheckFused({.out = 4096, .in = 64, .bits = 2}, {768}, {.y = GLQ_DTYPE_F16});
+  CheckFused({.out = 16384, .in = 64, .bits = 2, .su = Signs::kNone}, {192}, {.y = GLQ_DTYPE_BF16});
   CheckFused({.out = 100, .in = 200, .bits = 3, .bias = GLQ_DTYPE_F32}, {768}, {.y = GLQ_DTYPE_F32});
 }
 
@@ -100,8 +104,11 @@ TEST(GpuLinear, VeryManyRows) {
     CheckFused({.out = 8192, .in = 8192, .bits = 2}, {384, 512}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 28672, .bits = 2, .sv = Signs::kReal}, {300}, {.x = type, .y = type});
     CheckFused({.out = 28672, .in = 64, .bits = 2, .su = Signs::kReal}, {300}, {.x = type, .y = type});
-    CheckFused({.out = 64, .in = 32752, .bits = 2}, {128}, {.x = type, .y = type});
-    CheckFused({.out = 32752, .in = 64, .bits = 2}, {128}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 32704, .bits = 2}, {128}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 32690, .bits = 2, .sv = Signs::kNone}, {128}, {.x = type, .y = type});
+    CheckFused({.out = 32752, .in = 64, .bits = 2, .su = Signs::kNone}, {128}, {.x = type, .y = type});
+    CheckFused({.out = 16384, .in = 64, .bits = 2}, {192}, {.x = type, .y = type});
+    CheckFused({.out = 64, .in = 5000, .bits = 2, .padded_in = 8192}, {384}, {.x = type, .y = type});
     CheckFused({.out = 64, .in = 9001, .bits = 2}, {300},
                {.x = type, .y = type, .x_stride = 9003, .y_stride = 67, .x_offset = 3, .y_offset = 1});
     for (const int64_t dim : {1024, 2048, 3072, 1040, 2992}) {
@@ -405,9 +412,14 @@ TEST(GpuLinear, SpecialRows) {
   CheckSpecial({.out = 34000, .in = 64, .bits = 3, .weight_scale = 1e30}, {8, 40});
   CheckSpecial({.out = 64, .in = 4096 * 3, .bits = 2}, {8, 40});
   CheckSpecial({.out = 4096 * 3, .in = 64, .bits = 2, .weight_scale = 1e30}, {8, 40});
+  // Very many rows.
+  CheckSpecial({.out = 100, .in = 200, .bits = 2, .su = Signs::kReal, .weight_scale = 1e30}, {800});
+  CheckSpecial({.out = 16, .in = 4096, .bits = 2}, {800});
+  CheckSpecial({.out = 16, .in = 8192 + 1080, .bits = 2, .weight_scale = 1e-38}, {256});
+  CheckSpecial({.out = 8192 + 1080, .in = 64, .bits = 2, .weight_scale = -3e37}, {256});
 }
 
-TEST(GpuLinear, SpecialRowsSmoke) { CheckSpecial({.out = 32, .in = 64, .bits = 3}, {8, 20}); }
+TEST(GpuLinear, SpecialRowsSmoke) { CheckSpecial({.out = 32, .in = 64, .bits = 3}, {8, 20, 768}); }
 
 // All codes the same, the one with the largest weights, and rows whose digits all have the same sign: the
 // largest sums there are.
