@@ -70,8 +70,8 @@ extern "C" {
  * **Graph capture.** "Refused" means that the call returns #GLQ_E_UNSUPPORTED_WHILE_CAPTURING if its stream captures a
  * graph, and that the capture goes on. "Not checked" means that the call does not look for captures: CUDA may make it
  * fail and may invalidate a capture of the calling thread, and one of another thread if that was begun in CUDA's global
- * mode. A wait for the whole device invalidates all captures on it, of any thread and mode: for when the library waits
- * so see glq_context_create(), "Release of memory". Functions whose comment has no such paragraph touch no device and
+ * mode. A wait for the whole device invalidates all captures on it, of any thread and mode: when the library waits
+ * so is said in context.h, "Release of memory". Functions whose comment has no such paragraph touch no device and
  * may be called at any time; a `_destroy` that ends a context is an exception, see glq_context_destroy(). On a CPU
  * context capture does not matter.
  *

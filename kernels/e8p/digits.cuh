@@ -1,16 +1,13 @@
 // A transformed row to 16-bit integers in two balanced base-256 digits (numerics: steps 3 and 4), and where the
-// digits go (params.h); or to fp16; or as it is.
+// digits go (params.h); or to fp16.
 #pragma once
 
 #include <cuda_fp16.h>
 
 #include <cstdint>
 
-#include "common/bulk_copy.cuh"
-#include "common/cluster.cuh"
 #include "common/fwht.cuh"
 #include "common/ptx.cuh"
-#include "common/scalar.cuh"
 #include "e8p/params.h"
 
 namespace glq::kernels {
@@ -46,43 +43,6 @@ __device__ __forceinline__ RowScale ScaleOfRow(uint32_t max_bits) {
   }
   s.factor = factor;
   return s;
-}
-
-// The same from every thread's largest |v|, for a row of one block of kWarps warps or of a cluster of two, `part` the
-// block's: both get what every warp has found, to `maxima` [block][warp].
-template <int kParts, int kWarps>
-__device__ __forceinline__ RowScale ScaleOfParts(uint32_t thread_bits, uint32_t* maxima, uint32_t barrier, int part,
-                                                 int warp, int lane) {
-  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, thread_bits);
-  if constexpr (kParts == 1) {
-    if (lane == 0) maxima[warp] = max_bits;
-    __syncthreads();
-  } else {
-    if (lane < kParts)
-      ptx::Send(ptx::AddressInBlock(ptx::SharedAddress(maxima + part * kWarps + warp), lane), max_bits,
-                ptx::AddressInBlock(barrier, lane));
-    __syncthreads();
-    ptx::Receive(barrier);
-  }
-  max_bits = 0;
-#pragma unroll
-  for (int i = 0; i < kParts * kWarps; i += 32) max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kWarps)]);
-  return ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
-}
-// Before it, in all threads, before anything is sent: the barrier for what comes from the other block.
-template <int kParts, int kWarps>
-__device__ __forceinline__ void PrepareMaxima(uint32_t barrier, int t) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  if constexpr (kParts > 1) {
-    if (t == 0) {
-      ptx::BarrierInit(barrier, 1);
-      ptx::BarrierInitFence();
-    }
-    __syncthreads();
-    if (t == 0) ptx::BarrierArriveExpect(barrier, kParts * kWarps * 4);  // as in PrepareRow
-    ptx::ClusterSyncRelaxed();
-  }
-#endif
 }
 
 struct Digits {
@@ -149,8 +109,8 @@ __device__ __forceinline__ DigitWords PackDigits(const float (&v)[8], float fact
 }
 
 // The same in fewer instructions, but one after the other: two integers in a word, biased by 2^15, so that 128 is added
-// to both at a time. `order` 0x2064: v has the upper four columns first.
-__device__ __forceinline__ DigitWords PackDigitPairs(const float (&v)[8], float factor, uint32_t order = 0x6420) {
+// to both at a time. `order`: 0x6420, or 0x2064 where v has the upper four columns first.
+__device__ __forceinline__ DigitWords PackDigitPairs(const float (&v)[8], float factor, uint32_t order) {
   uint32_t q[8];
 #pragma unroll
   for (int j = 0; j < 8; ++j) q[j] = __float_as_uint(__fadd_rn(__fmul_rn(v[j], factor), 12582912.0f + 32768.0f));
@@ -242,32 +202,6 @@ __device__ __forceinline__ void StoreDigits(uint8_t* digits, DigitLayout layout,
       const int64_t to = DigitPiece(DigitLayout::kRows, tokens, dim, token, digit, k_tile, 0) + group * 8;
       *reinterpret_cast<uint2*>(digits + to) =
           make_uint2(__byte_perm(even_columns, odd_columns, 0x5140), __byte_perm(even_columns, odd_columns, 0x7362));
-    }
-  }
-}
-
-// v itself, for glq_rht_input: groups of kWidth (2 or 4) adjacent elements, kStep apart, from element `first` on.
-// dim is a multiple of 16, so that a group is in front of the row's end or behind it.
-template <int kWidth, int kStep, int kCount>
-__device__ __forceinline__ void StoreGroups(const RhtInputParams& p, int token, int first, const float (&r)[kCount]) {
-  float* row = p.v + token * p.v_stride;
-  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (kWidth == 2 ? 7 : 15)) == 0;
-#pragma unroll
-  for (int j = 0; j < kCount; j += kWidth) {
-    const int i = first + j / kWidth * kStep;
-    if (i >= p.dim) continue;
-    float v[kWidth];
-#pragma unroll
-    for (int m = 0; m < kWidth; ++m) v[m] = ToF32Canonical(r[j + m]);
-    if (!aligned) {
-#pragma unroll
-      for (int m = 0; m < kWidth; ++m) row[i + m] = v[m];
-    } else if constexpr (kWidth == 2) {
-      *reinterpret_cast<float2*>(row + i) = make_float2(v[0], v[1]);
-    } else {
-#pragma unroll
-      for (int m = 0; m < kWidth; m += 4)
-        *reinterpret_cast<float4*>(row + i + m) = make_float4(v[m], v[m + 1], v[m + 2], v[m + 3]);
     }
   }
 }

@@ -155,6 +155,32 @@ __global__ void __launch_bounds__(kChunkThreads, kRowBlocks) RhtInputKernel(cons
   }
 }
 
+template <int kLog2>
+__device__ __forceinline__ void StoreBlockRow(const RhtInputParams& p, int token, int first,
+                                              const float (&r)[kBlockRegs]) {
+  constexpr int kW = kAdjacent<kLog2>;
+  float* row = p.v + token * p.v_stride;
+  const bool aligned = (reinterpret_cast<uintptr_t>(row) & (kW == 2 ? 7 : 15)) == 0;
+#pragma unroll
+  for (int j = 0; j < kBlockRegs; j += kW) {
+    const int i = first + j / kW * kSegment;
+    if (i >= p.dim) continue;  // dim is a multiple of 16
+    float v[kW];
+#pragma unroll
+    for (int m = 0; m < kW; ++m) v[m] = ToF32Canonical(r[j + m]);
+    if (!aligned) {
+#pragma unroll
+      for (int m = 0; m < kW; ++m) row[i + m] = v[m];
+    } else if constexpr (kW == 2) {
+      *reinterpret_cast<float2*>(row + i) = make_float2(v[0], v[1]);
+    } else {
+#pragma unroll
+      for (int m = 0; m < kW; m += 4)
+        *reinterpret_cast<float4*>(row + i + m) = make_float4(v[m], v[m + 1], v[m + 2], v[m + 3]);
+    }
+  }
+}
+
 // kParts (1 or 2) blocks of threads of 2^kLog2 elements for a row, which share its maximum. SV comes before the wait
 // where there are registers to hold it.
 template <int kLog2, int kParts>
@@ -178,7 +204,17 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
   if (t < 2) sums[t] = 0;
   const uint32_t barrier = ptx::SharedAddress(&maxima_barrier);
-  PrepareMaxima<kParts, kBlockWarps>(barrier, t);
+  if constexpr (kParts > 1) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    if (t == 0) {
+      ptx::BarrierInit(barrier, 1);
+      ptx::BarrierInitFence();
+    }
+    __syncthreads();
+    if (t == 0) ptx::BarrierArriveExpect(barrier, sizeof(maxima));  // as in PrepareRow
+    ptx::ClusterSyncRelaxed();
+#endif
+  }
   const void* row = static_cast<const uint8_t*>(p.x) + token * p.x_stride * (p.x_type == Scalar::kF32 ? 4 : 2);
   const int base = part << kLog2;
   const auto piece_of = [&](int half) { return ((base + (half << (kLog2 - 1))) >> 3) + t; };  // 8 elements of the row
@@ -201,12 +237,27 @@ __global__ void __launch_bounds__(kBlockThreads<kLog2>,
   }
   BlockFwht<kLog2>(r, shared, base, p.dim, t);
   if (p.v != nullptr) {
-    StoreGroups<kAdjacent<kLog2>, kSegment>(p, token, base + kAdjacent<kLog2> * t, r);
+    StoreBlockRow<kLog2>(p, token, base + kAdjacent<kLog2> * t, r);
     return;
   }
 
   StoreAdjacent<kLog2>(r, shared, t);
-  const RowScale scale = ScaleOfParts<kParts, kBlockWarps>(LargestBits(r), maxima, barrier, part, warp, lane);
+  uint32_t max_bits = __reduce_max_sync(0xFFFFFFFFu, LargestBits(r));
+  if constexpr (kParts == 1) {
+    if (lane == 0) maxima[warp] = max_bits;
+    __syncthreads();
+  } else {
+    if (lane < kParts)
+      ptx::Send(ptx::AddressInBlock(ptx::SharedAddress(maxima + part * kBlockWarps + warp), lane), max_bits,
+                ptx::AddressInBlock(barrier, lane));
+    __syncthreads();
+    ptx::Receive(barrier);
+  }
+  max_bits = 0;
+#pragma unroll
+  for (int i = 0; i < kParts * kBlockWarps; i += 32)
+    max_bits = max(max_bits, maxima[i + lane % min(32, kParts * kBlockWarps)]);
+  const RowScale scale = ScaleOfRow(__reduce_max_sync(0xFFFFFFFFu, max_bits));
 
   if (IsHalves(p.layout)) {
 #pragma unroll

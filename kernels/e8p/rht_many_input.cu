@@ -153,8 +153,7 @@ __device__ __forceinline__ uint32_t FinishBlock(float* block, int t) {
 }
 
 // The same where every warp has to find out which block its segment is in.
-template <bool kWhole>
-__device__ __forceinline__ uint32_t FinishAny(float* shared, const Part<kWhole>& part) {
+__device__ __forceinline__ uint32_t FinishAny(float* shared, const Part<false>& part) {
   if (!part.whole()) {  // there is nothing left to do
     float largest = 0.0f;
 #pragma unroll 1

@@ -552,8 +552,7 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   const ProductPlan plan = Plan(&list, 1, slice, true, math_mode);
   int64_t bytes = 0;
   for (size_t s = 0; s < meta.stages.size(); ++s) bytes += CudaWeight::StageBytes(meta, static_cast<int>(s));
-  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks, int cluster,
-                             int64_t many) -> std::string {
+  const auto transform = [&](int64_t dim, const std::vector<int64_t>& blocks, int cluster, int many) -> std::string {
     if (!FitsCluster(device_, dim, blocks)) return "passes over global memory";
     const int log2 = std::max(12, kernels::LargestBlockLog2(dim));
     const int64_t chunks = slice * ((dim + kernels::kChunkElements - 1) / kernels::kChunkElements);
@@ -567,8 +566,8 @@ std::string FusedLinearRunner::Describe(const e8p::LinearMeta& meta, int64_t tok
   };
   // Threads of a block that transforms one of very many rows; 0: none does.
   const bool fits = !plan.adds() && kernels::FitsRhtManyInput(meta.padded_in, device_.max_shared_bytes);
-  const int64_t input_threads = fits ? kernels::RhtManyInputThreads(meta.padded_in) : 0;
-  const int64_t output_threads = plan.combines() ? kernels::RhtManyOutputThreads(meta.padded_out) : 0;
+  const int input_threads = fits ? kernels::RhtManyInputThreads(meta.padded_in) : 0;
+  const int output_threads = plan.combines() ? kernels::RhtManyOutputThreads(meta.padded_out) : 0;
   const std::string input =
       plan.path == Path::kGemv && plan.gemv.transform_chunks > 0
           ? "in every block of the product"
